@@ -1,0 +1,98 @@
+"""Every error that a user can cause or meet, in one tree. A message names what was wrong and what to do next.
+
+Not here: how an error is shown. `web.errors` turns a family into an HTTP status, `recommender.cli` into one line.
+"""
+
+from __future__ import annotations
+
+
+class SokkuriError(Exception):
+    """The root: anything that is reported as one sentence and not as a traceback."""
+
+
+class InvalidImage(SokkuriError):
+    """The bytes offered as a picture cannot be used."""
+
+
+class Unreadable(InvalidImage):
+    """The bytes are empty, damaged or cut off."""
+
+
+class UnsupportedFormat(InvalidImage):
+    """The bytes are something other than a supported picture format."""
+
+
+class TooLarge(InvalidImage):
+    """The picture has more bytes or pixels than the limits allow."""
+
+
+class TooSmall(InvalidImage):
+    """The picture has too few pixels to tell anything from."""
+
+
+class ModelError(SokkuriError):
+    """The model cannot be had or does not fit."""
+
+
+class WeightsMissing(ModelError):
+    """The weights are not where they were looked for, or do not fit the network."""
+
+
+class LabelMismatch(ModelError):
+    """A model's labels are not those that were expected."""
+
+
+class EngineMissing(ModelError):
+    """The software that runs the model is not installed."""
+
+
+class SnapshotError(SokkuriError):
+    """The published snapshot cannot be served."""
+
+
+class NoSnapshot(SnapshotError):
+    """Nothing was trained or indexed yet."""
+
+
+class Corrupt(SnapshotError):
+    """A stored artefact is damaged: its checksum, size or content is not what was written."""
+
+
+class SpaceMismatch(SnapshotError):
+    """Vectors of two different embedding spaces were about to meet."""
+
+
+class NotFound(SokkuriError):
+    """There is no such show, character, picture, model or snapshot."""
+
+
+class InvalidQuery(SokkuriError):
+    """A parameter of a question has a value that makes no sense."""
+
+
+class Busy(SokkuriError):
+    """Too much work at once. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BuildError(SokkuriError):
+    """A batch job cannot go on."""
+
+
+class BadLibrary(BuildError):
+    """The folder of pictures is not a library, or a table in it is wrong."""
+
+
+class FetchRefused(BuildError):
+    """An address may not be fetched."""
+
+
+class FidelityTooLow(BuildError):
+    """An exported model differs too much from the model that it came from."""
+
+
+class SettingError(SokkuriError):
+    """A setting has a value that makes no sense."""

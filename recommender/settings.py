@@ -1,0 +1,71 @@
+"""The settings, and the only reader of the environment. Every setting has a default that works.
+
+Not here: what a setting does. Commands and `create_app` pass a `Settings` on; nothing else looks at the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from recommender.errors import SettingError
+
+PREFIX = "SOKKURI_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set from outside. Each field is read from the variable `SOKKURI_<FIELD>`."""
+
+    home: Path = Path("var")
+    """Where models, embeddings, snapshots, thumbnails and the catalogue are kept."""
+    database: str = ""
+    """A SQLAlchemy URL; empty means `HOME/catalogue.db`."""
+    max_bytes: int = 20_000_000
+    """The largest picture file that is accepted, in bytes."""
+    max_pixels: int = 24_000_000
+    """The largest picture that is accepted, in pixels (width × height)."""
+    threads: int = 0
+    """Threads for one forward pass; 0 means every core that this process may use, divided among the workers."""
+    poll_seconds: float = 1.0
+    """How often a server looks for a newly published snapshot, in seconds."""
+    queue: int = 32
+    """How many pictures may wait for the model before the server answers 503."""
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str], **overrides: object) -> Self:
+        """Read the settings from `environment`; an override that is not None wins. Raises SettingError."""
+        known = {field.name: field for field in fields(cls)}
+        unknown = sorted(
+            name for name in environment if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in known
+        )
+        if unknown:
+            allowed = ", ".join(PREFIX + name.upper() for name in known)
+            raise SettingError(f"unknown setting {unknown[0]}; the settings are {allowed}")
+        values: dict[str, object] = {}
+        for name in known:
+            text = environment.get(PREFIX + name.upper())
+            if text is not None:
+                values[name] = _parse(name, text)
+        values.update((name, value) for name, value in overrides.items() if value is not None)
+        return cls(**values)  # type: ignore[arg-type]  # _parse gives each field its own type
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the catalogue."""
+        return self.database or f"sqlite:///{self.home / 'catalogue.db'}"
+
+
+def _parse(name: str, text: str) -> object:
+    """Turn the text of a variable into the type of the field `name`, which its default shows."""
+    default = getattr(Settings(), name)
+    try:
+        value = type(default)(text) if not isinstance(default, Path) else Path(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise SettingError(f"{PREFIX}{name.upper()} has to be {kind}, not {text!r}") from None
+    if isinstance(value, (int, float)) and value < 0:
+        raise SettingError(f"{PREFIX}{name.upper()} has to be 0 or more, not {text!r}")
+    return value

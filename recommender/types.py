@@ -166,12 +166,13 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model answered. `notice` is a sentence to show beside its results, or None: an untrained model says so."""
+    """Which model answered. `notice` is a sentence to show beside its results, or empty: an untrained model has one."""
 
     name: str
     backbone: str
     engine: str
-    notice: str | None = None
+    untrained: bool = False
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Adapters of the NeighbourIndex port, one file an engine."""

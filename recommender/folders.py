@@ -1,0 +1,68 @@
+"""Folders that appear whole or not at all, and checksums to prove it. Models and snapshots are published this way.
+
+A folder is written under a hidden name beside its place, flushed to the disk file by file, and renamed. POSIX makes
+the rename atomic; flushing before and after it makes the order hold through a power cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from recommender.errors import Corrupt
+
+ASIDE = ".aside-"
+"""What the name of an unfinished folder starts with; one that is found was left by a crash."""
+
+
+@contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """Give a folder to fill, and put it at `target` when the block ends well; otherwise nothing remains of it.
+
+    Raises FileExistsError where `target` exists already: what was published is never overwritten.
+    """
+    if target.exists():
+        raise FileExistsError(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.parent / f"{ASIDE}{target.name}-{uuid4().hex[:8]}"
+    aside.mkdir()
+    try:
+        yield aside
+        for file in aside.iterdir():
+            flush(file)
+        flush(aside)
+        aside.rename(target)
+        flush(target.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Return when the file's bytes, or the folder's entries, are on the disk (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_files(folder: Path, checksums: dict[str, str], remedy: str) -> None:
+    """Raise Corrupt, naming the file, unless each file of the folder has its checksum. `remedy` ends the message."""
+    for name, expected in checksums.items():
+        try:
+            found = sha256(folder / name)
+        except OSError as error:
+            raise Corrupt(f"{folder / name} cannot be read ({error.strerror}): {remedy}") from None
+        if found != expected:
+            raise Corrupt(f"{folder / name} is damaged (its SHA-256 is not the one recorded): {remedy}")

@@ -1,0 +1,73 @@
+"""Exact inner-product search in FAISS: every query looks at every vector, so nothing is ever missed.
+
+Not here: what the rows mean (`snapshots`) or how they were embedded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.errors import Corrupt
+from recommender.types import Matrix, Neighbour, Vector
+
+
+class FaissIndex:
+    """A NeighbourIndex over unit-length vectors, whose inner product is their cosine."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    @classmethod
+    def build(cls, vectors: Matrix) -> Self:
+        """Index an (n, d) float32 matrix, row by row."""
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        return cls(index)
+
+    @classmethod
+    def open(cls, file: Path) -> Self:
+        """Read an index that `save` wrote. Raises Corrupt where FAISS cannot."""
+        try:
+            return cls(faiss.read_index(str(file)))
+        except RuntimeError:
+            raise Corrupt(f"{file} is not an index that FAISS can read: run `sokkuri reindex LIBRARY`") from None
+
+    def save(self, file: Path) -> None:
+        """Write the index to a file."""
+        faiss.write_index(self._index, str(file))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        return int(self._index.d)
+
+    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> list[Neighbour]:
+        """Return the `count` nearest rows, best first, of those that `rows` (a mask) lets through; all if fewer."""
+        count = min(count, len(self) if rows is None else int(np.count_nonzero(rows)))
+        if count == 0:
+            return []
+        parameters = None
+        if rows is not None:
+            # FAISS reads bit i of the map for row i, lowest bit of a byte first. It keeps only a pointer: `selected`
+            # has to outlive the search.
+            selected = np.packbits(rows, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(rows), faiss.swig_ptr(selected))
+            parameters = faiss.SearchParameters(sel=selector)
+        similarities, found = self._index.search(vector[np.newaxis], count, params=parameters)
+        return [
+            Neighbour(int(row), float(similarity))
+            for row, similarity in zip(found[0], similarities[0], strict=True)
+            if row >= 0
+        ]
+
+    def vector(self, row: int) -> Vector:
+        """Return the stored vector of a row."""
+        return np.asarray(self._index.reconstruct(row), dtype=np.float32)

@@ -1,0 +1,75 @@
+"""The sockets that engines plug into: small Protocols, each with at least one real adapter and one fake in the tests.
+
+Not here: any adapter. `encoders` and `indexes` hold them, and `tests/contracts` holds each to the same laws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.embeddings import EmbeddingSpace
+from recommender.labels import Hierarchy
+from recommender.types import DecodedImage, Encoding, Matrix, ModelInfo, Neighbour, Vector
+
+
+class Backbone(Protocol):
+    """A network without its last layer: pictures in, features out."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space in which the features, scaled to length 1, are embeddings."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """Engine and precision, as results name them: `torch-float32`."""
+        ...
+
+    def features(self, images: Sequence[DecodedImage]) -> Matrix:
+        """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
+        ...
+
+
+class Encoder(Protocol):
+    """A whole model: labels and embedding of a picture from one forward pass."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of the embeddings."""
+        ...
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's name, as results show it."""
+        ...
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The labels that the model knows."""
+        ...
+
+    def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
+        """Encode each picture, in order. A batch gives what single calls give."""
+        ...
+
+    def same_character(self, similarity: float) -> float:
+        """Return the chance that two pictures of this cosine show the same character."""
+        ...
+
+
+class NeighbourIndex(Protocol):
+    """Stored vectors, found again by similarity. Rows are numbered from 0 in the order of building."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> list[Neighbour]:
+        """Return the `count` nearest rows, best first, of those that `rows` (a mask) lets through; all if fewer."""
+        ...
+
+    def vector(self, row: int) -> Vector:
+        """Return the stored vector of a row."""
+        ...

@@ -1,0 +1,275 @@
+"""The whole way from a picture to its answer: decode, encode, search, look up, rank.
+
+A `Recommender` answers from one model and one snapshot and never changes. A `Publication` is what a server holds: it
+notices a newly published snapshot, opens it aside and swaps one reference, so that a request in progress keeps what it
+started with. Not here: any rule of ranking (`ranking`) and any format (`serialise`, `web`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+
+from recommender.catalogue import Catalogue
+from recommender.embeddings import require_same_space, unit_length
+from recommender.errors import InvalidQuery, LabelMismatch, NoSnapshot, NotFound, SokkuriError
+from recommender.gate import Gate
+from recommender.images import Limits, decode
+
+from recommender.ports import Encoder
+from recommender.ranking import RankedGroup, rank_groups
+from recommender.settings import Settings
+from recommender.snapshots import Snapshot, open_snapshot
+from recommender.types import (
+    Character,
+    CharacterPrediction,
+    DecodedImage,
+    Encoding,
+
+    Neighbour,
+    PictureId,
+    Query,
+    Recommendations,
+    Show,
+    ShowPrediction,
+    SimilarCharacter,
+    SimilarPicture,
+    SimilarResults,
+    SimilarShow,
+    SnapshotInfo,
+    Timing,
+    Vector,
+)
+
+MAX_LIMIT = 100
+"""The most results of a kind that a question may ask for."""
+CANDIDATES = 1000
+"""How many neighbours are grouped into characters and shows; ten times the largest answer."""
+
+logger = logging.getLogger(__name__)
+
+
+class Recommender:
+    """Answers from one model and one snapshot; any number of threads may ask at once."""
+
+    def __init__(self, encoder: Encoder, snapshot: Snapshot, limits: Limits, waiting: int = 32) -> None:
+        require_same_space(snapshot.info.space, encoder.space.fingerprint, f"snapshot {snapshot.info.id}")
+        self.encoder = encoder
+        self.snapshot = snapshot
+        self._limits = limits
+        # One forward pass uses every core, so a second beside it would only slow both; decoding uses one core each.
+        self._decoding = Gate(available_cores(), waiting)
+        self._encoding = Gate(1, waiting)
+        known = {character.label: character for character in encoder.hierarchy.characters}
+        self._characters = known | {character.label: character for character in snapshot.roster.characters}
+        self._shows = {show.slug: show for show in (*encoder.hierarchy.shows, *snapshot.roster.shows)}
+
+    def recommend(self, data: bytes, query: Query | None = None) -> Recommendations:
+        """Answer one picture. Raises InvalidImage, InvalidQuery, NotFound (an unknown show) or Busy."""
+        query = query or Query()
+        _check_limit(query)
+        # An unknown show is told before any work is done on the picture.
+        self.snapshot.rows_passing(query.filters)
+        started = perf_counter()
+        image = self.decode(data)
+        decoded = perf_counter()
+        with self._encoding:
+            encoding = self.encoder.encode([image])[0]
+        encoded = perf_counter()
+        neighbours = self._neighbours(encoding.embedding.vector, query, leave_out=image.id)
+        searched = perf_counter()
+        similar = self._similar(neighbours, query.limit)
+        ranked = perf_counter()
+        moments = (started, decoded, encoded, searched, ranked)
+        steps = [1000 * (later - earlier) for earlier, later in zip(moments, moments[1:], strict=False)]
+        return self._answer(encoding, similar, query.limit, Timing(*steps, total=1000 * (ranked - started)))
+
+    def decode(self, data: bytes) -> DecodedImage:
+        """Decode a picture within the limits. Raises InvalidImage or Busy."""
+        with self._decoding:
+            return decode(data, self._limits)
+
+    def similar_to_picture(self, picture: str, query: Query | None = None) -> SimilarResults:
+        """Return what looks like a stored picture. Raises NotFound where the snapshot does not hold it."""
+        query = query or Query()
+        _check_limit(query)
+        row = self.snapshot.row(picture)
+        if row is None:
+            raise NotFound(f"there is no picture {picture!r} in snapshot {self.snapshot.info.id}")
+        neighbours = self._neighbours(self.snapshot.index.vector(row), query, leave_out=PictureId(picture))
+        return self._similar(neighbours, query.limit)
+
+    def similar_to_show(self, show: str, query: Query | None = None) -> SimilarResults:
+        """Return what is drawn like a show: near the mean of its pictures, its own left out. Raises NotFound."""
+        query = query or Query()
+        _check_limit(query)
+        number = self.snapshot.roster.show_space.positions.get(show)
+        if number is None:
+            raise NotFound(f"there is no show {show!r}: GET /api/v1/shows lists them")
+        rows = np.flatnonzero(self.snapshot.show_of == number)
+        mean = np.mean([self.snapshot.index.vector(int(row)) for row in rows], axis=0, dtype=np.float32)
+        others = replace(query.filters, exclude_shows=(*query.filters.exclude_shows, show))
+        neighbours = self._neighbours(unit_length(mean), replace(query, filters=others))
+        return self._similar(neighbours, query.limit)
+
+    def _neighbours(self, vector: Vector, query: Query, leave_out: PictureId | None = None) -> list[Neighbour]:
+        """Return the stored pictures that are compared with the query, nearest first; itself is not one of them."""
+        rows = self.snapshot.rows_passing(query.filters)
+        own = None if leave_out is None else self.snapshot.row(leave_out)
+        found = self.snapshot.index.search(vector, CANDIDATES + (own is not None), rows)
+        return [neighbour for neighbour in found if neighbour.row != own][:CANDIDATES]
+
+    def _similar(self, neighbours: list[Neighbour], limit: int) -> SimilarResults:
+        """Grade the neighbours as pictures, characters and shows."""
+        snapshot = self.snapshot
+        characters = rank_groups(neighbours, snapshot.character_of, snapshot.character_sizes)[:limit]
+        shows = rank_groups(neighbours, snapshot.show_of, snapshot.show_sizes)[:limit]
+        return SimilarResults(
+            pictures=tuple(
+                SimilarPicture(
+                    snapshot.picture(neighbour.row),
+                    snapshot.character(neighbour.row),
+                    neighbour.similarity,
+                    self.encoder.same_character(neighbour.similarity),
+                )
+                for neighbour in neighbours[:limit]
+            ),
+            characters=tuple(
+                SimilarCharacter(snapshot.roster.characters[one.group], one.score, self._evidence(one))
+                for one in characters
+            ),
+            shows=tuple(SimilarShow(snapshot.roster.shows[one.group], one.score, self._evidence(one)) for one in shows),
+        )
+
+    def _evidence(self, ranked: RankedGroup) -> tuple[PictureId, ...]:
+        return tuple(self.snapshot.picture(row) for row in ranked.evidence)
+
+    def _answer(self, encoding: Encoding, similar: SimilarResults, limit: int, timing: Timing) -> Recommendations:
+        """Put names to the labels: those of the snapshot where it knows them, else those of the model's day."""
+        return Recommendations(
+            model=self.encoder.info,
+            snapshot=self.snapshot.info.id,
+            types=encoding.types[:limit],
+            characters=tuple(
+                CharacterPrediction(self.character(one.label), one.probability) for one in encoding.characters[:limit]
+            ),
+            shows=tuple(ShowPrediction(self.show(one.label), one.probability) for one in encoding.shows[:limit]),
+            verdict=encoding.verdict,
+            similar=similar,
+            timing=timing,
+        )
+
+    def character(self, label: str) -> Character:
+        """Return a character of the snapshot or the model by its label. Raises NotFound."""
+        try:
+            return self._characters[label]
+        except KeyError:
+            raise NotFound(f"there is no character {label!r}: GET /api/v1/shows lists shows and characters") from None
+
+    def show(self, slug: str) -> Show:
+        """Return a show of the snapshot or the model by its folder name. Raises NotFound."""
+        try:
+            return self._shows[slug]
+        except KeyError:
+            raise NotFound(f"there is no show {slug!r}: GET /api/v1/shows lists them") from None
+
+
+class Publication:
+    """The recommender of whatever is published now, for a server: `current()` is as cheap as reading a variable."""
+
+    def __init__(self, settings: Settings, open_encoder: Callable[[Settings, str], Encoder] | None = None) -> None:
+        self._settings = settings
+        self._open_encoder = open_encoder or _encoder_of_settings
+        self._catalogue = Catalogue(settings.database_url)
+        self._recommender: Recommender | None = None
+        self._seen: SnapshotInfo | None = None
+        self._trouble: SokkuriError = NoSnapshot("the published snapshot is still being opened: try again in a second")
+        self._stopping = threading.Event()
+        self._refreshing = threading.Lock()
+        self._watcher: threading.Thread | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue that the publication is read from."""
+        return self._catalogue
+
+    def current(self) -> Recommender:
+        """Return the recommender to answer with. Raises what stood in the way of opening one."""
+        recommender = self._recommender
+        if recommender is None:
+            # A fresh error each time: raising one object in several threads would tangle their tracebacks.
+            raise type(self._trouble)(str(self._trouble))
+        return recommender
+
+    def refresh(self) -> None:
+        """Open what is published now, if it is not open yet. Trouble is kept for `current` and logged once."""
+        with self._refreshing:
+            try:
+                published = self._catalogue.published()
+                if published == self._seen and self._recommender is not None:
+                    return
+                self._recommender = self._open(published)
+                self._seen = published
+            except SokkuriError as error:
+                if str(error) != str(self._trouble):
+                    logger.warning("%s", error)
+                self._trouble = error
+
+    def watch(self) -> None:
+        """Refresh now and then every `poll_seconds` in a thread of its own, until `close`."""
+        self._watcher = threading.Thread(target=self._watch, name="publication", daemon=True)
+        self._watcher.start()
+
+    def close(self) -> None:
+        """Stop watching and let go of the catalogue."""
+        self._stopping.set()
+        if self._watcher:
+            self._watcher.join()
+        self._catalogue.close()
+
+    def _watch(self) -> None:
+        while True:
+            self.refresh()
+            if self._stopping.wait(self._settings.poll_seconds):
+                return
+
+    def _open(self, published: SnapshotInfo) -> Recommender:
+        """Open a snapshot with its model; the model that is open already is used again where it is the same."""
+        settings = self._settings
+        snapshot = open_snapshot(settings.home / "snapshots" / published.id, published.digest)
+        open_now = self._recommender
+        if open_now and open_now.snapshot.model_digest == snapshot.model_digest:
+            encoder = open_now.encoder
+        else:
+            expected = self._catalogue.model(published.model).digest
+            if snapshot.model_digest != expected:
+                raise LabelMismatch(
+                    f"snapshot {published.id} was made with another model named {published.model}: "
+                    "run `sokkuri reindex LIBRARY`"
+                )
+            encoder = self._open_encoder(settings, published.model)
+        return Recommender(encoder, snapshot, Limits.of(settings), settings.queue)
+
+
+def _encoder_of_settings(settings: Settings, model: str) -> Encoder:
+    """Open a model with the engine of the settings."""
+    from recommender.encoders import open_encoder
+
+    return open_encoder(settings, model)
+
+
+def _check_limit(query: Query) -> None:
+    """Raise InvalidQuery unless the number of results asked for is one that is given."""
+    if not 1 <= query.limit <= MAX_LIMIT:
+        raise InvalidQuery(f"limit has to be from 1 to {MAX_LIMIT}, not {query.limit}")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

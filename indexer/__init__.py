@@ -1,0 +1,4 @@
+"""Everything that builds what answers are read from: folders of pictures become models and snapshots.
+
+Stands on `recommender` and never sees `web`.
+"""

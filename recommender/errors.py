@@ -58,6 +58,10 @@ class Corrupt(SnapshotError):
     """A stored artefact is damaged: its checksum, size or content is not what was written."""
 
 
+class CatalogueVersion(SnapshotError):
+    """The catalogue is missing, or its tables are those of an older or a newer Sokkuri."""
+
+
 class SpaceMismatch(SnapshotError):
     """Vectors of two different embedding spaces were about to meet."""
 

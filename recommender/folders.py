@@ -42,6 +42,12 @@ def written_aside(target: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def sweep(parent: Path) -> None:
+    """Remove what crashes left unfinished among the folders of `parent`. Call it only where nobody else writes."""
+    for folder in parent.glob(f"{ASIDE}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def flush(path: Path) -> None:
     """Return when the file's bytes, or the folder's entries, are on the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)

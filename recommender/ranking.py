@@ -37,7 +37,9 @@ class RankedGroup:
     evidence: tuple[int, ...]
 
 
-def rank_groups(neighbours: Sequence[Neighbour], group_of: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[RankedGroup]:
+def rank_groups(
+    neighbours: Sequence[Neighbour], group_of: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> list[RankedGroup]:
     """Rank the groups that the neighbours (best first) belong to, best first; ties go to the lower number.
 
     `group_of[row]` is the group of a stored picture and `sizes[group]` how many pictures the group has in all.

@@ -21,7 +21,6 @@ from recommender.embeddings import require_same_space, unit_length
 from recommender.errors import InvalidQuery, LabelMismatch, NoSnapshot, NotFound, SokkuriError
 from recommender.gate import Gate
 from recommender.images import Limits, decode
-
 from recommender.ports import Encoder
 from recommender.ranking import RankedGroup, rank_groups
 from recommender.settings import Settings
@@ -31,7 +30,6 @@ from recommender.types import (
     CharacterPrediction,
     DecodedImage,
     Encoding,
-
     Neighbour,
     PictureId,
     Query,
@@ -86,9 +84,14 @@ class Recommender:
         searched = perf_counter()
         similar = self._similar(neighbours, query.limit)
         ranked = perf_counter()
-        moments = (started, decoded, encoded, searched, ranked)
-        steps = [1000 * (later - earlier) for earlier, later in zip(moments, moments[1:], strict=False)]
-        return self._answer(encoding, similar, query.limit, Timing(*steps, total=1000 * (ranked - started)))
+        timing = Timing(
+            decode=1000 * (decoded - started),
+            encode=1000 * (encoded - decoded),
+            search=1000 * (searched - encoded),
+            rank=1000 * (ranked - searched),
+            total=1000 * (ranked - started),
+        )
+        return self._answer(encoding, similar, query.limit, timing)
 
     def decode(self, data: bytes) -> DecodedImage:
         """Decode a picture within the limits. Raises InvalidImage or Busy."""
@@ -113,7 +116,7 @@ class Recommender:
         if number is None:
             raise NotFound(f"there is no show {show!r}: GET /api/v1/shows lists them")
         rows = np.flatnonzero(self.snapshot.show_of == number)
-        mean = np.mean([self.snapshot.index.vector(int(row)) for row in rows], axis=0, dtype=np.float32)
+        mean = np.stack([self.snapshot.index.vector(int(row)) for row in rows]).mean(axis=0)
         others = replace(query.filters, exclude_shows=(*query.filters.exclude_shows, show))
         neighbours = self._neighbours(unit_length(mean), replace(query, filters=others))
         return self._similar(neighbours, query.limit)

@@ -27,6 +27,8 @@ class Settings:
     """The largest picture file that is accepted, in bytes."""
     max_pixels: int = 24_000_000
     """The largest picture that is accepted, in pixels (width × height)."""
+    engine: str = "auto"
+    """What runs the model: auto or torch."""
     threads: int = 0
     """Threads for one forward pass; 0 means every core that this process may use, divided among the workers."""
     poll_seconds: float = 1.0

@@ -40,7 +40,7 @@ REMEDY = "run `sokkuri rollback` to serve the one before, or `sokkuri reindex LI
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An open snapshot. Row r of the index is picture `pictures[r]` of character `roster.characters[character_of[r]]`."""
+    """An open snapshot. Row r is picture `pictures[r]` of `roster.characters[character_of[r]]`."""
 
     info: SnapshotInfo
     model_digest: str
@@ -55,7 +55,7 @@ class Snapshot:
 
     def character(self, row: int) -> Character:
         """Return the character of a row's picture."""
-        return self.roster.characters[self.character_of[row]]
+        return self.roster.characters[int(self.character_of[row])]
 
     def row(self, picture: str) -> int | None:
         """Return the row of a picture, or None where it is not in the snapshot."""

@@ -60,7 +60,7 @@ class FaissIndex:
             # has to outlive the search.
             selected = np.packbits(rows, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(rows), faiss.swig_ptr(selected))
-            parameters = faiss.SearchParameters(sel=selector)
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # its annotations lack it
         similarities, found = self._index.search(vector[np.newaxis], count, params=parameters)
         return [
             Neighbour(int(row), float(similarity))

@@ -1,0 +1,116 @@
+"""Measures, on the validation part, what a model's numbers are worth. The test part is never looked at here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from recommender.calibration import Calibration
+from recommender.heads import Heads, Probabilities
+from recommender.labels import UNTYPED, Hierarchy
+from recommender.types import Matrix
+
+PRECISION = 0.95
+"""How often a verdict has to be right."""
+NEVER = 1.01
+"""A threshold that no probability reaches: the level's precision was not to be had."""
+LEAST = 10
+"""A threshold rests on at least so many validation pictures, or one lucky picture would set it."""
+KNOTS = 32
+"""Points that the similarity map is kept with."""
+PAIRS_PER_PICTURE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Features, unit-length vectors and character numbers of the pictures of a part."""
+
+    features: Matrix
+    vectors: Matrix
+    characters: NDArray[np.int64]
+
+
+def calibrate(heads: Heads, training: Part, validation: Part, seed: int) -> Calibration:
+    """Return temperature, thresholds and similarity map; without validation pictures, one that is never sure."""
+    if not len(validation.characters):
+        return Calibration(thresholds=dict.fromkeys(("character", "show", "type"), NEVER), precision=PRECISION)
+    temperature = _temperature(heads, validation)
+    probabilities = replace(heads, temperature=temperature).probabilities(validation.features)
+    similarity, probability = _similarity_map(training, validation, seed)
+    return Calibration(
+        temperature=temperature,
+        precision=PRECISION,
+        thresholds=_thresholds(probabilities, validation.characters, heads.hierarchy),
+        similarity=similarity,
+        probability=probability,
+    )
+
+
+def _temperature(heads: Heads, validation: Part) -> float:
+    """Return the temperature under which the true characters are most likely.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", 2017. The likelihood has one peak: a search over
+    ever finer grids finds it.
+    """
+    low, high = np.log(0.05), np.log(20.0)
+    rows = np.arange(len(validation.characters))
+    best = 0.0
+    for _ in range(4):
+        grid = np.linspace(low, high, 13)
+        loss = []
+        for point in grid:
+            probabilities = replace(heads, temperature=float(np.exp(point))).probabilities(validation.features)
+            true = probabilities.character[rows, validation.characters]
+            loss.append(-np.log(np.maximum(true, 1e-30)).mean())
+        best, step = float(grid[int(np.argmin(loss))]), grid[1] - grid[0]
+        low, high = best - step, best + step
+    return float(np.exp(best))
+
+
+def _thresholds(probabilities: Probabilities, characters: NDArray[np.int64], hierarchy: Hierarchy) -> dict[str, float]:
+    """Return, for each level, the least probability from which on the best label was right often enough."""
+    typed = hierarchy.type_of[characters] != UNTYPED
+    return {
+        "character": _threshold(probabilities.character, characters),
+        "show": _threshold(probabilities.show, hierarchy.show_of[characters]),
+        "type": _threshold(probabilities.type[typed], hierarchy.type_of[characters][typed]),
+    }
+
+
+def _threshold(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    """Return the least threshold at which PRECISION of the labels at or above it are right, or NEVER."""
+    confidence = probabilities.max(axis=1, initial=0.0)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probabilities.argmax(axis=1) == truth)[order] if len(truth) else np.zeros(0, dtype=bool)
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    enough = np.flatnonzero((precision >= PRECISION) & (np.arange(1, len(right) + 1) >= LEAST))
+    return float(confidence[order][enough[-1]]) if len(enough) else NEVER
+
+
+def _similarity_map(training: Part, validation: Part, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Fit the chance that two pictures show one character to their cosine (isotonic regression), as a few knots.
+
+    The pairs are a validation picture and a training picture, as in use: a stranger's picture and a stored one. Half
+    of each picture's pairs are its nearest, since those are what results are made of; the others are drawn at random
+    and weighted for all that they stand for.
+    """
+    generator = np.random.default_rng(seed)
+    near = min(PAIRS_PER_PICTURE // 2, len(training.vectors))
+    rest = len(training.vectors) - near
+    drawn = min(PAIRS_PER_PICTURE // 2, rest)
+    cosines, same, weights = [], [], []
+    for vector, character in zip(validation.vectors, validation.characters, strict=True):
+        cosine = training.vectors @ vector
+        order = np.argsort(-cosine)
+        chosen = np.concatenate([order[:near], generator.choice(order[near:], size=drawn, replace=False)])
+        cosines.append(cosine[chosen])
+        same.append(training.characters[chosen] == character)
+        weights.append(np.concatenate([np.ones(near), np.full(drawn, rest / max(drawn, 1))]))
+    similarity = np.concatenate(cosines).astype(np.float64)
+    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+    fit.fit(similarity, np.concatenate(same).astype(np.float64), sample_weight=np.concatenate(weights))
+    knots = np.unique(np.quantile(similarity, np.linspace(0.0, 1.0, KNOTS)))
+    return tuple(knots.tolist()), tuple(fit.predict(knots).tolist())

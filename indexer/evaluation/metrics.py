@@ -1,0 +1,41 @@
+"""Accuracy with its sample size, in all and by label. Not here: plots and reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.heads import Heads
+from recommender.labels import UNTYPED
+from recommender.types import Matrix
+
+
+def measure(heads: Heads, features: Matrix, characters: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the accuracy in each label space, and of the characters by show and by character.
+
+    Each is `{"accuracy": ..., "pictures": ...}`; without pictures the accuracy is None.
+    """
+    hierarchy = heads.hierarchy
+    found = heads.probabilities(features)
+    right = found.character.argmax(axis=1) == characters
+    shows, types = hierarchy.show_of[characters], hierarchy.type_of[characters]
+    typed = types != UNTYPED
+    return {
+        "type": _accuracy(found.type.argmax(axis=1)[typed] == types[typed]),
+        "show": _accuracy(found.show.argmax(axis=1) == shows),
+        "character": _accuracy(right),
+        "characters_by_show": {
+            show: _accuracy(right[shows == number]) for number, show in enumerate(hierarchy.show_space.labels)
+        },
+        "characters": {
+            label: _accuracy(right[characters == number])
+            for number, label in enumerate(hierarchy.character_space.labels)
+        },
+    }
+
+
+def _accuracy(right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return how much of it is right, and how much there is."""
+    return {"accuracy": float(right.mean()) if len(right) else None, "pictures": len(right)}

@@ -1,0 +1,207 @@
+"""The batch job `reindex`: scan, embed, build, verify, publish.
+
+Nothing is visible before it is whole: the snapshot is written aside, checked, flushed and renamed, and then one
+transaction brings catalogue and publication up to date. Not here: how each step works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.embed import Embedder, EmbeddingTable
+from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, scan
+from indexer.progress import progress
+from indexer.stopwatch import Stopwatch
+from indexer.workplace import now
+from recommender.catalogue import Catalogue, LibraryRows, PictureRow
+from recommender.embeddings import unit_length
+from recommender.encoders.torch_encoder import TorchBackbone
+from recommender.errors import Corrupt, NotFound
+from recommender.folders import sha256
+from recommender.images import Limits, thumbnail
+from recommender.modelfolder import ModelFolder
+from recommender.settings import Settings
+from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
+from recommender.types import DecodedImage, Matrix, SnapshotInfo
+
+CHECKED = 100
+"""How many stored pictures have to find themselves before a snapshot is published."""
+ITSELF = 0.999
+"""The least cosine between a stored vector and the embedding that it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReindexReport:
+    """What a reindex did. `snapshot` is None after a dry run; `seconds` are those of each stage."""
+
+    snapshot: str | None
+    model: str
+    pictures: int
+    characters: int
+    shows: int
+    added: int
+    removed: int
+    embedded: int
+    rejects: tuple[Reject, ...]
+    seconds: dict[str, float]
+
+    def to_text(self) -> str:
+        """Return the report for people."""
+        what = f"published {self.snapshot}" if self.snapshot else "dry run, nothing published"
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
+        return (
+            f"{what}: {self.pictures} pictures of {self.characters} characters in {self.shows} shows "
+            f"(model {self.model})\n"
+            f"{self.added} added, {self.removed} removed, {len(self.rejects)} left out, "
+            f"{self.embedded} newly embedded; seconds: {stages}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "rejects"}
+        return fields | {"rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.rejects]}
+
+
+def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bool = False) -> ReindexReport:
+    """Publish a snapshot of the library with the model in use. Raises NoSnapshot, BadLibrary, BuildError or Corrupt."""
+    clock = Stopwatch()
+    model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
+    backbone = TorchBackbone.load(model, settings.threads)
+    clock.lap("opening")
+    with EmbeddingTable.open(settings.home, model.space) as table:
+        embedder = Embedder(backbone, table)
+        shelf = _ThumbnailShelf(settings.home / "thumbnails")
+
+        def visit(_: Entry, image: DecodedImage) -> None:
+            embedder.add(image)
+            shelf.add(image)
+
+        with progress("reading pictures") as told:
+            limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
+            library = scan(root, limits=limits, progress=told, visit=None if dry_run else visit)
+        embedder.finish()
+        clock.lap("scan and embed")
+        before = set(catalogue.picture_ids())
+        after = {entry.id for entry in library.entries}
+        snapshot = None
+        if not dry_run:
+            vectors = unit_length(table.features([entry.id for entry in library.entries]))
+            snapshot = _publish(settings, catalogue, model, library, vectors)
+            clock.lap("build and publish")
+    return ReindexReport(
+        snapshot=snapshot,
+        model=model.name,
+        pictures=len(library.entries),
+        characters=len(library.hierarchy.characters),
+        shows=len(library.hierarchy.shows),
+        added=len(after - before),
+        removed=len(before - after),
+        embedded=embedder.embedded,
+        rejects=library.rejects,
+        seconds=clock.seconds,
+    )
+
+
+def _publish(settings: Settings, catalogue: Catalogue, model: ModelFolder, library: Library, vectors: Matrix) -> str:
+    """Write the snapshot, then make it the published one. Returns its id."""
+    created = now()
+    entries = library.entries
+    content = SnapshotContent(
+        model=model.name,
+        model_digest=model.digest,
+        space=model.space,
+        pictures=[entry.id for entry in entries],
+        characters=[entry.character for entry in entries],
+        vectors=vectors,
+        created=created,
+    )
+    folder = _unused(settings.home / "snapshots", created)
+    info = write_snapshot(folder, content, lambda aside: _require_itself(aside, vectors))
+    catalogue.publish(info, rows_of(library))
+    return info.id
+
+
+def rows_of(library: Library) -> LibraryRows:
+    """Return what the catalogue keeps of a library."""
+    root = str(library.root.resolve())
+    return LibraryRows(
+        shows=tuple((show, library.extras.get(show.slug, {})) for show in library.hierarchy.shows),
+        characters=library.hierarchy.characters,
+        pictures=tuple(
+            PictureRow(
+                entry.id,
+                entry.character.label,
+                entry.path,
+                root,
+                entry.width,
+                entry.height,
+                entry.format,
+                entry.bytes,
+            )
+            for entry in library.entries
+        ),
+    )
+
+
+def _require_itself(folder: Path, vectors: Matrix) -> None:
+    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt."""
+    snapshot = open_snapshot(folder, sha256(folder / MANIFEST))
+    rows = np.linspace(0, len(vectors) - 1, min(CHECKED, len(vectors))).astype(int)
+    for row in rows:
+        if not vectors[row].any():
+            continue  # a picture without any feature is similar to nothing, itself included
+        nearest = snapshot.index.search(vectors[row], 1)[0]
+        if float(snapshot.index.vector(int(row)) @ vectors[row]) < ITSELF or nearest.similarity < ITSELF:
+            raise Corrupt(f"picture {snapshot.picture(int(row))} does not find itself in the new index: run it again")
+
+
+def _unused(snapshots: Path, created: str) -> Path:
+    """Return a folder for a snapshot of this second: its name sorts by time, and is counted up where it is taken."""
+    stem = created.replace(":", "").replace("-", "")
+    number = 0
+    while (snapshots / f"{stem}-{number:02}").exists():
+        number += 1
+    return snapshots / f"{stem}-{number:02}"
+
+
+class _ThumbnailShelf:
+    """Small JPEGs for pages, by picture id; one that is there is not made again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, image: DecodedImage) -> None:
+        """Make the picture's thumbnail unless a whole one is there."""
+        file = self._folder / image.id[:2] / f"{image.id}.jpg"
+        if file.exists() and file.stat().st_size:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_suffix(".aside")
+        aside.write_bytes(thumbnail(image))
+        aside.replace(file)
+
+
+def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:
+    """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one.
+
+    Raises NotFound, or Corrupt where the snapshot is damaged.
+    """
+    known = catalogue.snapshots()
+    published = catalogue.published()
+    if snapshot is None:
+        older = [info for info in known if info.id < published.id]
+        if not older:
+            raise NotFound(f"there is no snapshot older than {published.id}: `sokkuri snapshots` lists them")
+        chosen = older[0]
+    else:
+        named = [info for info in known if info.id == snapshot]
+        if not named:
+            raise NotFound(f"there is no snapshot {snapshot!r}: `sokkuri snapshots` lists them")
+        chosen = named[0]
+    open_snapshot(settings.home / "snapshots" / chosen.id, chosen.digest)
+    catalogue.republish(chosen.id)
+    return chosen

@@ -1,0 +1,186 @@
+"""Where the backbone's weights come from: torchvision's hub, a file, or a seeded random generator.
+
+Not here: what happens to them afterwards. No pickle is read without `weights_only`: it loads
+tensors and runs nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from recommender.encoders.torch_encoder import last_layer, network
+from recommender.errors import WeightsMissing
+
+HUB_SECONDS = 5.0
+"""How long the hub may take to answer at all before it counts as out of reach."""
+NAMED = 6
+"""How many layers a message lists before it only counts the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBackbone:
+    """A network without its last layer, and what has to be said about its weights."""
+
+    model: nn.Module
+    source: str
+    random_layers: tuple[str, ...]
+    untrained: bool
+
+    @property
+    def notice(self) -> str:
+        """A sentence to show wherever a result is shown, or nothing where every layer was trained."""
+        if self.untrained:
+            return "This model is untrained: its backbone has random weights, so its answers say little."
+        if self.random_layers:
+            return (
+                f"This model is only partly trained: {len(self.random_layers)} layers of its backbone "
+                f"stayed random ({_listed(self.random_layers)})."
+            )
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what model.json says about the weights."""
+        return {
+            "source": self.source,
+            "untrained": self.untrained,
+            "random_layers": list(self.random_layers),
+            "notice": self.notice,
+        }
+
+
+def load_backbone(name: str, weights: str, seed: int) -> LoadedBackbone:
+    """Build the backbone `name` with `weights`: `imagenet`, `none`, or the path of a state dict.
+
+    Layers that the weights do not cover keep values drawn from `seed`. Raises ModelError, or WeightsMissing with one
+    line that says what is missing and what to do.
+    """
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # GoogLeNet announces a new default for its random weights
+        torch.manual_seed(seed)
+        model = network(name)
+    if weights == "none":
+        layers = _layers(model.state_dict())
+        return LoadedBackbone(model, "none", layers, untrained=True)
+    state = _from_hub(name) if weights == "imagenet" else _from_file(Path(weights))
+    source = "imagenet" if weights == "imagenet" else Path(weights).name
+    return LoadedBackbone(model, source, _fill(model, name, state, source), untrained=False)
+
+
+def _fill(model: nn.Module, name: str, state: Mapping[str, torch.Tensor], source: str) -> tuple[str, ...]:
+    """Copy the tensors into the network and return the layers that they do not cover. Raises WeightsMissing."""
+    own = model.state_dict()
+    removed = _removed_layer(name)
+    offered = {
+        key.removeprefix("module."): tensor
+        for key, tensor in state.items()
+        if not key.removeprefix("module.").startswith((f"{removed}.", "aux", "AuxLogits."))
+    }
+    fitting = {key: tensor for key, tensor in offered.items() if key in own and own[key].shape == tensor.shape}
+    misfits = sorted(set(offered) - set(fitting))
+    if misfits or not fitting:
+        raise WeightsMissing(
+            f"{source} holds weights of another network than {name}: "
+            f"{len(misfits)} tensors do not fit ({_listed(misfits) or 'it holds none'}); name the right --backbone"
+        )
+    model.load_state_dict(fitting, strict=False)
+    # A missing batch counter changes no result: files from older releases have none.
+    missing = {key for key in set(own) - set(fitting) if not key.endswith("num_batches_tracked")}
+    return _layers(missing)
+
+
+def _removed_layer(name: str) -> str:
+    """Return the name of the layer that `network` took away, whose weights a file may hold and nobody needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return last_layer(torchvision.models.get_model(name, weights=None))
+
+
+def _layers(keys: Any) -> tuple[str, ...]:
+    """Return the layers that tensors belong to: `features.0.weight` and `features.0.bias` are `features.0`."""
+    return tuple(sorted({key.rpartition(".")[0] for key in keys}, key=_natural))
+
+
+def _natural(layer: str) -> list[tuple[bool, int, str]]:
+    """Return a sorting key that puts `features.2` before `features.10`."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in layer.split(".")]
+
+
+def _listed(names: Any) -> str:
+    """Return the first few names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _from_file(file: Path) -> Mapping[str, torch.Tensor]:
+    """Read a state dict from `.safetensors` or from a file that `torch.save` wrote. Raises WeightsMissing."""
+    if not file.is_file():
+        raise WeightsMissing(f"there is no weights file {file}: --weights takes imagenet, none, or the path of a file")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, SafetensorError, pickle.UnpicklingError):
+        raise WeightsMissing(
+            f"{file} cannot be read as weights: it is damaged, or holds more than tensors; "
+            "Sokkuri reads .safetensors and state dicts saved with torch.save"
+        ) from None
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise WeightsMissing(f"{file} is no state dict: save `model.state_dict()`, not the model")
+    return state
+
+
+def _from_hub(name: str) -> Mapping[str, torch.Tensor]:
+    """Read ImageNet weights from torchvision's cache, or fetch them into it with a progress bar.
+
+    Raises WeightsMissing within seconds where they are neither cached nor within reach.
+    """
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    file = Path(weights.url).name
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not cached.is_file() and not _answers(weights.url):
+        raise WeightsMissing(
+            f"the ImageNet weights of {name} ({file}) are not at {cached} and cannot be fetched from here: "
+            f"fetch {weights.url} on another machine and put it there, or use --weights PATH or --weights none"
+        )
+    try:
+        state: Mapping[str, torch.Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsMissing(
+            f"the ImageNet weights of {name} could not be had ({error}): delete {cached} if it is there and try again"
+        ) from None
+    return state
+
+
+def _answers(url: str) -> bool:
+    """Tell whether the hub answers in time. Asked aside, since looking up a name can hang for longer than any limit."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the address is torchvision's own https
+        try:
+            with urllib.request.urlopen(request, timeout=HUB_SECONDS):  # noqa: S310 - same
+                answered.set()
+        except OSError:
+            return
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(HUB_SECONDS + 1)
+    return answered.is_set()

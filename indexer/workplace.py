@@ -1,0 +1,57 @@
+"""The home as a place of work: one batch job at a time, with everything in the state that a job may rely on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from filelock import FileLock, Timeout
+
+import migrations
+from recommender.catalogue import Catalogue
+from recommender.errors import BuildError, Busy
+from recommender.folders import sweep
+from recommender.settings import Settings
+
+
+@contextmanager
+def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
+    """Hold the home for a job and give its catalogue, up to date. The system frees the lock of a job that dies.
+
+    Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to.
+    """
+    home = settings.home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / "job.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise Busy(f"{_owner(settings)} is at work in {home}: wait until it is done") from None
+    except OSError as error:
+        raise BuildError(f"{home} cannot be used ({error.strerror}): choose another folder with --home") from None
+    owner = home / "job.owner"
+    try:
+        owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
+        for folder in ("models", "snapshots"):
+            sweep(home / folder)
+        migrations.upgrade(settings.database_url)
+        with Catalogue(settings.database_url) as catalogue:
+            yield catalogue
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _owner(settings: Settings) -> str:
+    """Return who holds the home, as far as can be told."""
+    try:
+        return (settings.home / "job.owner").read_text(encoding="utf-8")
+    except OSError:
+        return "another sokkuri"

@@ -1,0 +1,330 @@
+"""The catalogue: what is known about shows, characters, pictures, models and snapshots, read and written.
+
+It mirrors the library that was published last; a snapshot brings along the rows that it needs to answer. Plain values
+go in and come out, rows of the database never do. Not here: the tables (`tables`), their upgrades (`migrations`), the
+files of a snapshot (`snapshots`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import attrgetter
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection, Engine
+
+from recommender.errors import BadLibrary, CatalogueVersion, NoSnapshot, NotFound, SnapshotError
+from recommender.tables import (
+    Base,
+    Characters,
+    Models,
+    Pictures,
+    Publications,
+    Shows,
+    Snapshots,
+    open_engine,
+    refuse_newer,
+    refuse_older,
+    revision_of,
+    sqlite_file,
+    translated_errors,
+    writing,
+)
+from recommender.types import Character, PictureId, Show, SnapshotInfo
+
+NOTHING_YET = "nothing was trained or indexed yet: run `sokkuri train LIBRARY` and `sokkuri reindex LIBRARY`"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRow:
+    """A picture of the published library. `character` is a label, `library` an absolute folder, `path` below it."""
+
+    id: PictureId
+    character: str
+    path: str
+    library: str
+    width: int
+    height: int
+    format: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A trained model. `digest` is the SHA-256 of its model.json, `space` the fingerprint of its embedding space."""
+
+    name: str
+    backbone: str
+    digest: str
+    space: str
+    created: str
+    notice: str | None = None
+    in_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryRows:
+    """All that the catalogue keeps of a library; each show comes with the further columns of its row in shows.csv."""
+
+    shows: tuple[tuple[Show, Mapping[str, Any]], ...]
+    characters: tuple[Character, ...]
+    pictures: tuple[PictureRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the published library holds."""
+
+    shows: int
+    characters: int
+    pictures: int
+
+
+class Catalogue:
+    """The catalogue behind a SQLAlchemy URL. It connects at the first question, and threads may share it.
+
+    Every method raises NoSnapshot or CatalogueVersion where there are no tables that it could use, Corrupt where the
+    database is damaged, and Busy where it cannot be had in time. Open it after a fork, never before.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine: Engine | None = None
+        self._opening = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every connection. A later question opens the catalogue anew."""
+        with self._opening:
+            self._close()
+
+    def published(self) -> SnapshotInfo:
+        """Return the snapshot that is to be served. Raises NoSnapshot."""
+        latest = select(Snapshots.__table__).join(Publications).order_by(Publications.id.desc()).limit(1)
+        with self._reading() as connection:
+            row = connection.execute(latest).one_or_none()
+        if row is None:
+            raise NoSnapshot("nothing was indexed yet: run `sokkuri reindex LIBRARY`")
+        return SnapshotInfo(**row._asdict(), published=True)
+
+    def snapshots(self) -> list[SnapshotInfo]:
+        """Return every snapshot, the newest first; the published one is marked."""
+        newest = select(Snapshots.__table__).order_by(Snapshots.created.desc(), Snapshots.id.desc())
+        with self._reading() as connection:
+            served = _published_id(connection)
+            return [SnapshotInfo(**row._asdict(), published=row.id == served) for row in connection.execute(newest)]
+
+    def models(self) -> list[ModelRow]:
+        """Return every model, the newest first; the one in use is marked."""
+        newest = select(Models.__table__).order_by(Models.created.desc(), Models.name)
+        with self._reading() as connection:
+            return [_model(row._asdict()) for row in connection.execute(newest)]
+
+    def model(self, name: str) -> ModelRow:
+        """Return the model called `name`. Raises NotFound."""
+        with self._reading() as connection:
+            row = connection.execute(select(Models.__table__).where(Models.name == name)).one_or_none()
+        if row is None:
+            raise _no_model(name)
+        return _model(row._asdict())
+
+    def model_in_use(self) -> ModelRow:
+        """Return the model that was put to use last. Raises NoSnapshot where none was."""
+        with self._reading() as connection:
+            row = connection.execute(select(Models.__table__).where(Models.in_use.is_(True))).one_or_none()
+        if row is None:
+            raise NoSnapshot("no model is in use yet: run `sokkuri train LIBRARY`, or `sokkuri use MODEL`")
+        return _model(row._asdict())
+
+    def picture(self, picture_id: str) -> PictureRow:
+        """Return the picture with this id. Raises NotFound."""
+        with self._reading() as connection:
+            row = connection.execute(select(Pictures.__table__).where(Pictures.id == picture_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no picture {picture_id!r}")
+        return PictureRow(**row._asdict())
+
+    def picture_ids(self) -> set[str]:
+        """Return the ids of all pictures."""
+        with self._reading() as connection:
+            return set(connection.scalars(select(Pictures.id)))
+
+    def counts(self) -> Counts:
+        """Return how many shows, characters and pictures there are, all at the same moment."""
+        sizes = (select(func.count()).select_from(table).scalar_subquery() for table in (Shows, Characters, Pictures))
+        with self._reading() as connection:
+            return Counts(*connection.execute(select(*sizes)).one())
+
+    def add_model(self, row: ModelRow, *, use: bool = True) -> None:
+        """Add a model, or renew the one of that name; `use` decides whether it is in use from now, not `row.in_use`."""
+        values = {name: getattr(row, name) for name in ("backbone", "digest", "space", "created", "notice")}
+        with self._writing() as connection:
+            if connection.execute(update(Models).where(Models.name == row.name).values(values)).rowcount == 0:
+                connection.execute(insert(Models).values(name=row.name, **values))
+            if use:
+                _use(connection, row.name)
+
+    def use_model(self, name: str) -> None:
+        """Make `name` the model in use. Raises NotFound."""
+        with self._writing() as connection:
+            _use(connection, name)
+
+    def publish(self, info: SnapshotInfo, library: LibraryRows) -> None:
+        """Make `info` the published snapshot and `library` all that the catalogue knows, in one transaction.
+
+        Only rows that differ are written. Raises NotFound for an unknown model, BadLibrary for rows that contradict one
+        another, SnapshotError where a snapshot of that id and another content exists.
+        """
+        with self._writing() as connection:
+            if connection.scalar(select(Models.name).where(Models.name == info.model)) is None:
+                raise _no_model(info.model)
+            _replace_library(connection, library)
+            known = connection.scalar(select(Snapshots.digest).where(Snapshots.id == info.id))
+            if known is None:
+                columns = Base.metadata.tables["snapshots"].columns.keys()
+                connection.execute(insert(Snapshots).values({name: getattr(info, name) for name in columns}))
+            elif known != info.digest:
+                raise SnapshotError(f"snapshot {info.id} exists with another content: a snapshot never changes")
+            _publish(connection, info.id)
+
+    def republish(self, snapshot_id: str) -> None:
+        """Publish a snapshot again that was published before. Raises NotFound."""
+        with self._writing() as connection:
+            _require_snapshot(connection, snapshot_id)
+            _publish(connection, snapshot_id)
+
+    def forget_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot from the catalogue. Raises NotFound, and SnapshotError for the published one."""
+        with self._writing() as connection:
+            _require_snapshot(connection, snapshot_id)
+            if snapshot_id == _published_id(connection):
+                raise SnapshotError(f"snapshot {snapshot_id} is published: publish another one before removing it")
+            connection.execute(delete(Snapshots).where(Snapshots.id == snapshot_id))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Lend a connection that sees one state of the catalogue for as long as it is lent."""
+        with translated_errors(), self._open(NoSnapshot(NOTHING_YET)).connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Lend the one connection that may write; what is written counts once the block ends without an error."""
+        missing = CatalogueVersion("there is no catalogue yet: run `sokkuri db upgrade`")
+        with translated_errors(), writing(self._open(missing)).begin() as connection:
+            yield connection
+
+    def _open(self, missing: SnapshotError) -> Engine:
+        """Return the engine, its tables checked once; raise `missing` instead of creating the file of the database."""
+        file = sqlite_file(self._url)
+        with self._opening:
+            if file is not None and not file.exists():
+                self._close()  # the connections to a file that was removed would not notice its successor
+                raise missing
+            if self._engine is None:
+                engine = open_engine(self._url)
+                try:
+                    with engine.connect() as connection:
+                        revision = revision_of(connection)
+                    refuse_older(revision)
+                    refuse_newer(revision)
+                except BaseException:
+                    engine.dispose()
+                    raise
+                self._engine = engine
+            return self._engine
+
+    def _close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+
+def _model(fields: dict[str, Any]) -> ModelRow:
+    return ModelRow(**fields | {"in_use": bool(fields["in_use"])})
+
+
+def _no_model(name: str) -> NotFound:
+    return NotFound(f"there is no model {name!r}: `sokkuri models` lists them")
+
+
+def _use(connection: Connection, name: str) -> None:
+    connection.execute(update(Models).where(Models.in_use.is_(True)).values(in_use=None))
+    if connection.execute(update(Models).where(Models.name == name).values(in_use=True)).rowcount == 0:
+        raise _no_model(name)
+
+
+def _published_id(connection: Connection) -> str | None:
+    return connection.scalar(select(Publications.snapshot).order_by(Publications.id.desc()).limit(1))
+
+
+def _require_snapshot(connection: Connection, snapshot_id: str) -> None:
+    if connection.scalar(select(Snapshots.id).where(Snapshots.id == snapshot_id)) is None:
+        raise NotFound(f"there is no snapshot {snapshot_id!r}: `sokkuri snapshots` lists them")
+
+
+def _publish(connection: Connection, snapshot_id: str) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    connection.execute(insert(Publications).values(snapshot=snapshot_id, published=now))
+
+
+# One row as the database holds it, its values in the order of the table's columns.
+_Row = tuple[Any, ...]
+
+
+def _replace_library(connection: Connection, library: LibraryRows) -> None:
+    """Make shows, characters and pictures those of `library`, writing only what differs."""
+    wanted: list[tuple[Table, dict[str, _Row]]] = [
+        _rows("shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))),
+        _rows("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
+        _rows("pictures", library.pictures, attrgetter(*Base.metadata.tables["pictures"].columns.keys())),
+    ]
+    # Removed only after all is written: a picture can move to another character before the cascade of its former one
+    # would take it along.
+    gone = [_write_changes(connection, table, rows) for table, rows in wanted]
+    for (table, _), keys in zip(wanted, gone, strict=True):
+        if keys:
+            connection.execute(delete(table).where(_key(table) == bindparam("key")), [{"key": key} for key in keys])
+
+
+def _rows(name: str, values: Iterable[Any], row_of: Callable[[Any], _Row]) -> tuple[Table, dict[str, _Row]]:
+    """Return the table called `name` and its wanted rows by primary key. Raises BadLibrary for a repeated key."""
+    rows: dict[str, _Row] = {}
+    for row in map(row_of, values):
+        if row[0] in rows:
+            raise BadLibrary(f"{row[0]!r} appears twice among the {name} of the library")
+        rows[row[0]] = row
+    return Base.metadata.tables[name], rows
+
+
+def _write_changes(connection: Connection, table: Table, wanted: dict[str, _Row]) -> list[str]:
+    """Insert and update the rows of `wanted` that the table lacks; return the keys of those that it has too many."""
+    stored = {row[0]: tuple(row) for row in connection.execute(select(table))}
+    names = table.columns.keys()
+    fresh = [dict(zip(names, row, strict=True)) for key, row in wanted.items() if key not in stored]
+    if fresh:
+        connection.execute(insert(table), fresh)
+    changed = [
+        {"key": key} | dict(zip(names[1:], row[1:], strict=True))
+        for key, row in wanted.items()
+        if stored.get(key, row) != row
+    ]
+    if changed:
+        connection.execute(update(table).where(_key(table) == bindparam("key")), changed)
+    return [key for key in stored if key not in wanted]
+
+
+def _key(table: Table) -> Any:
+    """Return the column of the primary key, which comes first in every table here."""
+    return table.columns[0]

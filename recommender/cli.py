@@ -1,0 +1,126 @@
+"""The command `sokkuri`, whose sub-commands are imported only when they are called.
+
+Also the one place where an error becomes a line on the terminal, and the only file of
+`recommender` that names the other packages, and it names them as strings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from recommender.errors import SokkuriError
+from recommender.settings import Settings
+
+COMMANDS = {
+    "train": ("indexer.commands:train", "Train a model on a folder of labelled pictures."),
+    "reindex": ("indexer.commands:reindex", "Index a folder of pictures and publish the result."),
+    "serve": ("web.commands:serve", "Serve the page and the JSON API."),
+    "ask": ("recommender.asking:ask", "Ask who is on a picture, at the terminal."),
+    "models": ("indexer.commands:models", "List the trained models."),
+    "use": ("indexer.commands:use", "Choose the model that the next reindex works with."),
+    "snapshots": ("indexer.commands:snapshots", "List the snapshots and which one is published."),
+    "rollback": ("indexer.commands:rollback", "Publish an earlier snapshot again."),
+    "db": ("indexer.commands:db", "Look after the catalogue."),
+    "bench": ("bench.commands:bench", "Measure, and print the figures."),
+}
+"""Where each command is, and its help in one line: `sokkuri --help` imports none of them."""
+
+INTERRUPTED = 130
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class LazyGroup(click.Group):
+    """A group that reads COMMANDS: listing costs nothing, calling imports one module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order in which a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command has its own --help, with examples. Settings: see README, “Settings”.",
+)
+@click.version_option(package_name="sokkuri")
+def group() -> None:
+    r"""Say who an anime character is, and which shows are drawn like it.
+
+    \b
+    From a folder LIBRARY/<show>/<character>/*.jpg to answers:
+      sokkuri train LIBRARY
+      sokkuri reindex LIBRARY
+      sokkuri serve
+      sokkuri ask picture.jpg
+    """
+
+
+def main() -> None:
+    """Run the command line. What a user can cause ends as one line on stderr: exit 1, 2 for wrong usage, 130 for ^C."""
+    logging.basicConfig(level=logging.WARNING, format="sokkuri: %(message)s")
+    try:
+        code = group.main(prog_name="sokkuri", standalone_mode=False)
+    except click.Abort:
+        _end("stopped; what was finished stays", INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SokkuriError as error:
+        _end(str(error), 1)
+    except BrokenPipeError:
+        # The reader of our output went away; writing the rest would only fail again, at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _end(f"{error.strerror or error}{where}", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def home_option(function: Function) -> Function:
+    """Add `--home` to a command; `settings_of` understands its value."""
+    return click.option(
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Where models, snapshots and the catalogue are kept.  [default: SOKKURI_HOME, or var]",
+    )(function)
+
+
+def json_option(function: Function) -> Function:
+    """Add `--json` to a command."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+
+
+def settings_of(home: Path | None) -> Settings:
+    """Return the settings of the environment, with `--home` on top."""
+    return Settings.from_env(os.environ, home=home)
+
+
+def _end(line: str, code: int) -> None:
+    """Print one line on stderr and exit."""
+    click.echo(f"sokkuri: {line}", err=True)
+    sys.exit(code)

@@ -1,0 +1,70 @@
+"""A trained model at work: any backbone, the heads on top of it, and the calibration of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.embeddings import EmbeddingSpace, require_same_space, unit_length
+from recommender.heads import Heads
+from recommender.labels import Hierarchy, LabelSpace
+from recommender.modelfolder import ModelFolder
+from recommender.ports import Backbone
+from recommender.types import DecodedImage, Embedding, Encoding, ModelInfo, Prediction
+
+KEPT = 100
+"""How many labels of a space an encoding holds: as many as the largest answer."""
+
+
+class ModelEncoder:
+    """The Encoder of a model folder: labels and embedding come from one pass through the backbone."""
+
+    def __init__(self, folder: ModelFolder, backbone: Backbone) -> None:
+        require_same_space(folder.space.fingerprint, backbone.space.fingerprint, f"model {folder.name}")
+        self._backbone = backbone
+        self._heads: Heads = folder.heads()
+        self._calibration = folder.calibration
+        self._info = ModelInfo(folder.name, folder.space.backbone, backbone.engine, folder.untrained, folder.notice)
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of the embeddings."""
+        return self._backbone.space
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's name, as results show it."""
+        return self._info
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The labels that the model knows."""
+        return self._heads.hierarchy
+
+    def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
+        """Encode each picture, in order. A batch gives what single calls give."""
+        features = self._backbone.features(images)
+        vectors = unit_length(features)
+        probabilities = self._heads.probabilities(features)
+        type_space, character_space, show_space = self.hierarchy.spaces
+        encodings = []
+        for row in range(len(images)):
+            types = _best(type_space, probabilities.type[row])
+            characters = _best(character_space, probabilities.character[row])
+            shows = _best(show_space, probabilities.show[row])
+            verdict = self._calibration.verdict({"type": types[0], "character": characters[0], "show": shows[0]})
+            embedding = Embedding(vectors[row], self.space.fingerprint)
+            encodings.append(Encoding(types, characters, shows, verdict, embedding))
+        return encodings
+
+    def same_character(self, similarity: float) -> float:
+        """Return the chance that two pictures of this cosine show the same character."""
+        return self._calibration.same_character(similarity)
+
+
+def _best(space: LabelSpace, probabilities: NDArray[np.float64]) -> tuple[Prediction, ...]:
+    """Return the labels by falling probability, as many as are kept; equal ones keep the order of the space."""
+    order = np.argsort(-probabilities, kind="stable")[:KEPT]
+    return tuple(Prediction(space.labels[number], float(probabilities[number])) for number in order)

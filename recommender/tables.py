@@ -1,0 +1,248 @@
+"""The catalogue's tables, and how the database that holds them is opened.
+
+Kept apart from `catalogue`, because the migrations need the tables and the engine but none of the queries.
+Not here: what is read and written (`catalogue`), how older tables become these (`migrations`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, MetaData, UniqueConstraint, create_engine, event, text
+from sqlalchemy import inspect as look_at
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from recommender.errors import BadLibrary, Busy, CatalogueVersion, Corrupt, SettingError, SnapshotError
+
+REVISION = "0001"
+"""The migration that makes the tables below. Revisions are numbered, so that their names sort by age."""
+
+WAIT_SECONDS = 5
+"""How long one connection to SQLite waits for another that is writing."""
+
+MIGRATION_WAIT_SECONDS = 60
+"""The same for a migration, which may have to wait for another one to copy whole tables."""
+
+
+class Base(DeclarativeBase):
+    """What the tables share: every constraint has a name that can be foretold, or no migration could drop it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+
+
+class Shows(Base):
+    """The shows of the published library; `extra` holds the further columns of shows.csv."""
+
+    __tablename__ = "shows"
+
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    year: Mapped[int | None]
+    extra: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class Characters(Base):
+    """The characters of the published library; `label` is `<show>/<slug>`."""
+
+    __tablename__ = "characters"
+    __table_args__ = (
+        UniqueConstraint("show", "slug"),
+        CheckConstraint("type IN ('male', 'female', 'non-human')", name="type"),
+    )
+
+    label: Mapped[str] = mapped_column(primary_key=True)
+    show: Mapped[str] = mapped_column(ForeignKey("shows.slug", ondelete="CASCADE"))
+    slug: Mapped[str]
+    name: Mapped[str]
+    type: Mapped[str | None]
+
+
+class Pictures(Base):
+    """The pictures of the published library; `path` is relative to `library`, an absolute folder."""
+
+    __tablename__ = "pictures"
+    __table_args__ = (CheckConstraint("length(id) = 64", name="id_length"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    character: Mapped[str] = mapped_column(ForeignKey("characters.label", ondelete="CASCADE"), index=True)
+    path: Mapped[str]
+    library: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    format: Mapped[str]
+    bytes: Mapped[int]
+
+
+class Models(Base):
+    """The trained models. `in_use` is true or null and unique: the database itself allows one model in use."""
+
+    __tablename__ = "models"
+    __table_args__ = (CheckConstraint("in_use", name="in_use_true_or_null"), UniqueConstraint("in_use"))
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    backbone: Mapped[str]
+    digest: Mapped[str]
+    space: Mapped[str]
+    notice: Mapped[str | None]
+    created: Mapped[str]
+    in_use: Mapped[bool | None]
+
+
+class Snapshots(Base):
+    """The snapshots that were ever finished and not pruned."""
+
+    __tablename__ = "snapshots"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"))
+    space: Mapped[str]
+    pictures: Mapped[int]
+    characters: Mapped[int]
+    shows: Mapped[int]
+    created: Mapped[str]
+    digest: Mapped[str]
+
+
+class Publications(Base):
+    """Which snapshot was published when; the latest row names the one that is served."""
+
+    __tablename__ = "publications"
+    # Without AUTOINCREMENT SQLite gives the number of a deleted last row to the next one.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  # SQLAlchemy's spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    snapshot: Mapped[str] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"))
+    published: Mapped[str]
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a SQLite URL names; None for a database in memory or on a server. Raises SettingError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise _bad_url() from error
+    name = parsed.database or ":memory:"
+    if parsed.get_backend_name() != "sqlite" or name == ":memory:" or name.startswith("file:"):
+        return None
+    return Path(name)
+
+
+def open_engine(url: str, *, migrating: bool = False) -> Engine:
+    """Return an engine for `url`; nothing is connected yet. Raises SettingError.
+
+    A migration rebuilds tables by copying them, and SQLite empties a table before it drops it: with foreign keys on,
+    that would cascade into the tables that refer to it. So `migrating` leaves them off, and waits longer for its turn.
+    """
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, ImportError) as error:
+        raise _bad_url() from error
+    if engine.dialect.name == "sqlite":
+        wait_seconds = MIGRATION_WAIT_SECONDS if migrating else WAIT_SECONDS
+
+        @event.listens_for(engine, "connect")
+        def _connected(connection: sqlite3.Connection, _record: object) -> None:
+            try:
+                _configure(connection, foreign_keys=not migrating, wait_seconds=wait_seconds)
+            except BaseException:
+                connection.close()  # the pool does not know the connection yet and would leak it
+                raise
+
+        @event.listens_for(engine, "begin")
+        def _begun(connection: Connection) -> None:
+            # A writer that starts as a reader can be refused half-way; one that starts as a writer waits its turn.
+            writing = connection.get_execution_options().get("writing", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """Return `engine` such that its transactions hold the right to write from their first moment on."""
+    return engine.execution_options(writing=True)
+
+
+def _bad_url() -> SettingError:
+    """Name the setting and not its value, which may hold a password."""
+    return SettingError(
+        "SOKKURI_DATABASE has to be a SQLAlchemy URL whose driver is installed, such as sqlite:////data/catalogue.db"
+    )
+
+
+def _configure(connection: sqlite3.Connection, *, foreign_keys: bool, wait_seconds: int) -> None:
+    """Set what SQLite forgets with each connection (https://sqlite.org/pragma.html)."""
+    connection.isolation_level = None  # Python's driver begins nothing by itself; `open_engine` does
+    connection.execute(f"PRAGMA busy_timeout = {wait_seconds * 1000}")
+    connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+    # NORMAL may lose the last commits of a write-ahead log in a power cut; what was published must not be lost.
+    connection.execute("PRAGMA synchronous = FULL")
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for a writer, nor it for them
+        except sqlite3.OperationalError as error:
+            # Two connections that ask for this on a new file at once are refused whatever busy_timeout says.
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what a damaged, busy or unreachable database raises into Sokkuri's errors; let programming errors be."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise BadLibrary(f"the catalogue refuses a row: {error.orig}") from error
+    except NoFreeConnection as error:
+        raise Busy("every connection to the catalogue is in use") from error
+    except DatabaseError as error:
+        kind = getattr(error.orig, "sqlite_errorname", "")
+        if kind.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            raise Corrupt(f"the catalogue is damaged ({error.orig}): restore it from a copy, or remove it") from error
+        if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise Busy("the catalogue is busy: another process is writing to it") from error
+        if isinstance(error, OperationalError):
+            raise SnapshotError(f"the catalogue cannot be used: {error.orig}") from error
+        raise
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the tables in the database, None where there are none yet."""
+    if not look_at(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def refuse_older(revision: str | None) -> None:
+    """Raise CatalogueVersion where tables of `revision` have to be upgraded before this version can read them."""
+    if revision is None or revision < REVISION:
+        raise CatalogueVersion("the catalogue was made by an older Sokkuri: run `sokkuri db upgrade`")
+
+
+def refuse_newer(revision: str | None) -> None:
+    """Raise CatalogueVersion where this version does not know tables of `revision`."""
+    if revision is not None and revision > REVISION:
+        raise CatalogueVersion(
+            f"the catalogue was made by a newer Sokkuri (tables of revision {revision}; this version reads {REVISION}):"
+            " install that version, or choose another SOKKURI_HOME"
+        )

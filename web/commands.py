@@ -1,0 +1,129 @@
+"""The command `sokkuri serve`: gunicorn with threads, started from here so that nothing has to be configured.
+
+Nothing heavy is imported before the fork: FAISS, OpenVINO and torch start threads of their own, which a fork would
+leave behind, and each worker builds its own application. Not here: the application (`create_app`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recommender.errors import SettingError
+from recommender.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+THREADS = 8
+"""Requests that one worker answers at a time. Most of them wait for the model; the others are quick."""
+BACKLOG = 256
+MAX_PORT = 65_535
+GUNICORN: dict[str, Any] = {
+    "worker_class": "gthread",
+    "threads": THREADS,
+    "timeout": 60,  # a worker whose main thread is silent for so long is replaced
+    "graceful_timeout": 10,  # requests in progress get this long after SIGTERM
+    "keepalive": 5,
+    "loglevel": "warning",
+    "accesslog": None,
+    "control_socket_disable": True,  # gunicorn 25.1 and later would open a socket in the user's home
+}
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path), help="Where models and snapshots are kept  [default: var]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, MAX_PORT), help="0 takes a free one.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+def serve(home: Path | None, host: str, port: int, workers: int) -> None:
+    """Serve the page and the JSON interface until Ctrl-C or SIGTERM."""
+    settings = shared_among(workers, Settings.from_env(os.environ, home=home))
+    listener = listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    greeting = f"Sokkuri is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)"
+    run(partial(_load, settings), listener, workers, greeting)
+
+
+def shared_among(workers: int, settings: Settings) -> Settings:
+    """Divide the cores among the workers where the settings leave it open: two on every core would thrash."""
+    if settings.threads:
+        return settings
+    return replace(settings, threads=max(1, len(os.sched_getaffinity(0)) // workers))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises SettingError, which names the next free port where this one is taken."""
+    try:
+        return _listener(host, port)
+    except socket.gaierror as error:
+        raise SettingError(f"there is no address {host!r} to listen at ({error.strerror})") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingError(f"port {port} is in use: {_suggestion(host, port)}") from None
+        if error.errno == errno.EACCES:
+            raise SettingError(f"port {port} needs a privilege that this user lacks: try --port 8000") from None
+        raise SettingError(f"cannot listen at {host} port {port}: {error.strerror}") from None
+
+
+def run(load: Callable[[], Flask], listener: socket.socket, workers: int, greeting: str) -> None:
+    """Serve what `load` makes in each worker until a signal comes; then leave the process with exit status 0."""
+    # gunicorn reads its class settings when it is imported, so this is for the process that serves, not for `web`.
+    from gunicorn.app.base import BaseApplication
+
+    class Application(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
+        """gunicorn without its command line and its configuration files."""
+
+        def load_config(self) -> None:
+            options = GUNICORN | {"workers": workers, "backlog": BACKLOG, "post_worker_init": _greeter(greeting)}
+            # The descriptor belongs to gunicorn from here on, which closes it once it has its own.
+            options["bind"] = f"fd://{listener.detach()}"
+            for name, value in options.items():
+                # control_socket_disable is unknown to gunicorn before 25.1, which has nothing to switch off.
+                if name in self.cfg.settings:
+                    self.cfg.set(name, value)
+
+        def load(self) -> Flask:
+            return load()
+
+    Application().run()
+
+
+def _load(settings: Settings) -> Flask:
+    from web import create_app
+
+    return create_app(settings)
+
+
+def _greeter(greeting: str) -> Callable[[Any], None]:
+    """Return a hook that greets when the first worker has loaded the application; later ones stay silent."""
+
+    def greet(worker: Any) -> None:
+        if worker.age == 1:
+            click.echo(greeting, err=True)
+
+    return greet
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+
+
+def _suggestion(host: str, port: int) -> str:
+    """Suggest the next port that is free; only the hundred after it are tried."""
+    for candidate in range(port + 1, min(port + 100, MAX_PORT)):
+        try:
+            _listener(host, candidate).close()
+        except OSError:
+            continue
+        return f"try --port {candidate}"
+    return "choose another with --port"

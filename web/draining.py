@@ -1,0 +1,63 @@
+"""Bodies that nobody read: they are received and thrown away after the answer, within limits.
+
+A server that closes a connection while bytes are still arriving makes the kernel send a reset, and the client loses
+the answer that was already on its way (RFC 9112, section 9.6). So the answer is sent first; then what the client is
+still sending is read for a moment. Not here: how large an upload may be (`uploads`).
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any
+
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import ClosingIterator, get_input_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STALLED_SECONDS = 20.0
+"""A client that sends nothing for so long loses its connection, and with it one of the server's few threads."""
+DRAIN_SECONDS = 1.5
+DRAIN_BYTES = 1_000_000_000
+_PIECE = 1 << 18
+
+
+class DrainedRequests:
+    """WSGI middleware: what `application` leaves unread of a body is drained once the answer is out."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ.get("CONTENT_LENGTH", "0") in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ:
+            return self._application(environ, start_response)
+        # gunicorn lends the socket; other servers have no such key and keep their own ways.
+        connection = environ.get("gunicorn.socket")
+        if connection is not None:
+            connection.settimeout(STALLED_SECONDS)
+        body = get_input_stream(environ)
+        # From here on the end of the body is the end of the stream, whatever the server: reading on is safe.
+        environ["wsgi.input"], environ["wsgi.input_terminated"] = body, True
+        return ClosingIterator(self._application(environ, start_response), partial(drain, body, connection))
+
+
+def drain(body: IO[bytes], connection: socket.socket | None = None) -> None:
+    """Read what is left of `body`, for at most DRAIN_SECONDS and DRAIN_BYTES, and keep nothing of it."""
+    deadline = monotonic() + DRAIN_SECONDS
+    left = DRAIN_BYTES
+    try:
+        while left > 0 and (seconds := deadline - monotonic()) > 0:
+            if connection is not None:
+                connection.settimeout(seconds)
+            piece: Any = body.read(min(_PIECE, left))
+            if not piece:
+                return
+            left -= len(piece)
+    except (OSError, ClientDisconnected):
+        return

@@ -1,0 +1,118 @@
+"""The picture in a request: as a form's file, as the body itself, or as base64 in JSON. It stays in memory, bounded.
+
+File names and declared types of single files are never looked at: what a picture is, its bytes say. Not here:
+whether the bytes are a picture (`recommender.images`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.exceptions import (
+    BadRequest,
+    RequestEntityTooLarge,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+)
+
+from recommender.errors import TooLarge, Unreadable
+
+FIELD = "picture"
+FORM_OVERHEAD = 64_000
+"""Bytes of a form around its picture: boundaries, headers, other small fields."""
+SHOWN_NAMES = 5
+"""How many of the names that a client made up are repeated to it, and how long each may be."""
+SHOWN_LETTERS = 40
+
+
+class MemoryRequest(Request):
+    """A request that never puts an upload into a temporary file; werkzeug would from 500 kB on."""
+
+    max_form_memory_size = FORM_OVERHEAD
+    max_form_parts = 100
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        del total_content_length, content_type, filename, content_length
+        return io.BytesIO()
+
+
+def read_picture(request: Request, max_bytes: int) -> bytes:
+    """Return the bytes of the picture that was sent, at most about `max_bytes`.
+
+    Raises Unreadable (nothing was sent), TooLarge, or the werkzeug errors for 400, 415 and 422, each with a sentence.
+    """
+    kind = request.mimetype
+    try:
+        if kind == "multipart/form-data":
+            data = _from_form(request, max_bytes)
+        elif kind == "application/json":
+            data = _from_json(request, max_bytes)
+        elif kind.startswith("image/") or (not kind and request.content_length == 0):
+            data = _body(request, max_bytes)
+        else:
+            raise UnsupportedMediaType(
+                f"a picture comes as the form field {FIELD!r} (multipart/form-data), as an image/* body, or as JSON "
+                f'{{"base64": "..."}}; this request has the content type {_shown(kind) if kind else "(none)"}'
+            )
+    except RequestEntityTooLarge:
+        raise TooLarge(
+            f"the upload is too large: a picture may have {max_bytes:,} bytes, and nothing else need be sent with it"
+        ) from None
+    if not data:
+        raise Unreadable("the upload is empty: send the bytes of a picture")
+    return data
+
+
+def _body(request: Request, most: int) -> bytes:
+    """Return the whole body. Werkzeug refuses a longer one by its Content-Length, or, without one, while reading."""
+    request.max_content_length = most
+    data: bytes = request.get_data(cache=False)
+    return data
+
+
+def _from_form(request: Request, max_bytes: int) -> bytes:
+    request.max_content_length = max_bytes + FORM_OVERHEAD
+    pictures = request.files.getlist(FIELD)
+    if len(pictures) == 1:
+        return pictures[0].read()
+    if pictures:
+        raise BadRequest(f"the form holds {len(pictures)} files named {FIELD!r}: send one picture at a time")
+    if FIELD in request.form:
+        raise BadRequest(f"the form field {FIELD!r} holds text: send it as a file")
+    names = [*request.files, *request.form]
+    found = ", ".join(_shown(name) for name in names[:SHOWN_NAMES]) or "no field at all"
+    raise BadRequest(f"the picture belongs in the form field {FIELD!r}; this form has {found}")
+
+
+def _from_json(request: Request, max_bytes: int) -> bytes:
+    text = _body(request, 4 * (max_bytes // 3 + 1) + FORM_OVERHEAD)
+    if not text.strip():
+        raise Unreadable('the upload is empty: send JSON of the shape {"base64": "..."}')
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadRequest('the body is not JSON: send {"base64": "..."} in UTF-8') from None
+    if not isinstance(value, dict) or not isinstance(value.get("base64"), str):
+        raise UnprocessableEntity('the JSON has the wrong shape: it has to be an object {"base64": "<text>"}')
+    try:
+        return base64.b64decode("".join(value["base64"].split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest(
+            'the value of "base64" is not base64: use the standard alphabet with padding and no "data:" before it'
+        ) from None
+
+
+def _shown(name: str) -> str:
+    """Quote a name that the client made up, cut to a sensible length."""
+    return repr(name if len(name) <= SHOWN_LETTERS else name[:SHOWN_LETTERS] + "…")

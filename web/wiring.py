@@ -1,0 +1,53 @@
+"""What a request may reach: the settings and the publication, held by the application and by no module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+from flask.json.provider import DefaultJSONProvider
+
+from recommender.errors import Busy, ModelError, SnapshotError, SokkuriError
+from recommender.service import Publication, Recommender
+from recommender.settings import Settings
+
+_KEY = "sokkuri"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The parts of one application."""
+
+    settings: Settings
+    publication: Publication
+
+    def attach(self, app: Flask) -> None:
+        """Make this the wiring of `app`."""
+        app.extensions[_KEY] = self
+
+
+class Json(DefaultJSONProvider):
+    """JSON in the order in which it was written, with names in their own script."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+
+def wiring() -> Wiring:
+    """Return the wiring of the application that answers this request."""
+    return cast("Wiring", current_app.extensions[_KEY])
+
+
+def current() -> Recommender:
+    """Return the recommender to answer this request with. Raises ModelError, SnapshotError or Busy where there is none.
+
+    What stood in the way of opening it is never the fault of this request, so no other family leaves here: a model
+    that is missing on the server is no "not found" of the client's.
+    """
+    try:
+        return wiring().publication.current()
+    except (ModelError, SnapshotError, Busy):
+        raise
+    except SokkuriError as trouble:
+        raise ModelError(str(trouble)) from trouble

@@ -1,0 +1,65 @@
+"""What the page says in words: a verdict as a sentence, a probability as a percentage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recommender.types import Recommendations
+
+KINDS = {"male": "a male character", "female": "a female character", "non-human": "a non-human character"}
+UNTRAINED = "This model is untrained: its names are guesses. Train one with `sokkuri train LIBRARY`."
+_NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
+_ALMOST = 0.995
+_HARDLY = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A verdict in words: the name in large letters, what follows it, and one sentence on how sure the model is."""
+
+    name: str
+    rest: str
+    sentence: str
+    sure: bool
+
+
+def percent(probability: float) -> str:
+    """Return a probability as a percentage, which claims neither certainty nor impossibility: "> 99 %", "< 1 %"."""
+    if _ALMOST <= probability < 1:
+        return f">{_NARROW_SPACE}99{_NARROW_SPACE}%"
+    if 0 < probability < _HARDLY:
+        return f"<{_NARROW_SPACE}1{_NARROW_SPACE}%"
+    return f"{probability:.0%}".replace("%", f"{_NARROW_SPACE}%")
+
+
+def sentence(text: str) -> str:
+    """Return an error's message, which starts small and ends open, as a sentence of a page."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def word(answer: Recommendations) -> Wording:
+    """Put the verdict of an answer into words."""
+    verdict = answer.verdict
+    sure = f"The model is {percent(verdict.probability)} sure."
+    if verdict.level == "character":
+        best = next(one.character for one in answer.characters if one.character.label == verdict.label)
+        return Wording(best.name, f"from {best.show.title}", sure, sure=True)
+    if verdict.level == "show":
+        show = next(one.show for one in answer.shows if one.show.slug == verdict.label)
+        return Wording(
+            show.title, "by the look of it", f"{sure} Which character it is remains open{_guess(answer)}", sure=True
+        )
+    if verdict.level == "type":
+        kind = KINDS.get(verdict.label or "", "a character")
+        return Wording(
+            kind.capitalize(), "", f"{sure} Who it is and from where remains open{_guess(answer)}", sure=True
+        )
+    return Wording("Not sure", "", f"Nobody whom this model knows fits well enough{_guess(answer)}", sure=False)
+
+
+def _guess(answer: Recommendations) -> str:
+    """End a sentence with the best guess, if there is one."""
+    if not answer.characters:
+        return "."
+    best = answer.characters[0]
+    return f". Its best guess is {best.character.name} from {best.character.show.title}, {percent(best.probability)}."

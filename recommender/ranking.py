@@ -1,8 +1,8 @@
 """Pure rules that turn neighbours into ranked characters and shows. No file, no clock, no engine.
 
 **The score of a group** (a character or a show) is the similarity that its best three pictures would have on average
-if every group had shown ten. A group is judged by a few good pictures, so one lucky picture does not carry it; and
-drawing ten from each makes a show with 200 pictures no likelier to win than one with 20 alike.
+if every group had shown thirty. A group is judged by a few good pictures, so one lucky picture does not carry it; and
+drawing as many from each makes a show with 200 pictures no likelier to win than one with 20 alike.
 
 The expectation has a closed form. Let n pictures be ordered by falling similarity, and draw q of them without
 replacement. The picture of rank i (from 1) is drawn and has exactly j better ones drawn with it in
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from recommender.types import Neighbour
 
-SHOWN = 10
+SHOWN = 30
 """How many pictures each group is imagined to have shown."""
 BEST = 3
 """How many of them count."""
@@ -62,7 +62,7 @@ def rank_groups(
 
 
 def _score(similarities: list[float], size: int, floor: float) -> float:
-    """Return the expected mean of the best three of ten pictures drawn from a group of `size`; `floor` fills up."""
+    """Return the expected mean of the best three of thirty pictures drawn from a group of `size`; `floor` fills up."""
     shares = _rank_shares(len(similarities), max(size, len(similarities)))
     return float(shares @ np.asarray(similarities) + (1.0 - shares.sum()) * floor)
 
@@ -74,16 +74,13 @@ def _rank_shares(ranks: int, size: int) -> NDArray[np.float64]:
     """
     drawn = min(SHOWN, size)
     above = np.arange(ranks, dtype=np.float64)
-    ways = sum(
-        (_choose(above, better) * _choose(size - 1 - above, drawn - 1 - better) for better in range(min(BEST, drawn))),
-        np.zeros(ranks),
-    )
-    return np.asarray(ways / (comb(size, drawn) * BEST))
-
-
-def _choose(population: NDArray[np.float64], sample: int) -> NDArray[np.float64]:
-    """Return the binomial coefficients of each population over one sample size of at most nine."""
-    result = np.ones_like(population)
-    for taken in range(sample):
-        result *= np.maximum(population - taken, 0.0) / (taken + 1)
-    return result
+    places = np.arange(drawn - 1)
+    # Column k is C(size - 1 - rank, k) over C(size - 1, k): built from factors in 0..1, it cannot overflow.
+    factors = np.maximum(size - 1 - above[:, np.newaxis] - places, 0.0) / (size - 1 - places)
+    below = np.cumprod(np.column_stack([np.ones(ranks), factors]), axis=1)
+    shares = np.zeros(ranks)
+    for better in range(min(BEST, drawn)):
+        others = drawn - 1 - better
+        ways_above = np.prod([(above - place) / (place + 1) for place in range(better)], axis=0)
+        shares += ways_above * below[:, others] * (comb(size - 1, others) / comb(size, drawn))
+    return shares / BEST

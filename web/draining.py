@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from functools import partial
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator, get_input_stream
@@ -18,6 +18,7 @@ from werkzeug.wsgi import ClosingIterator, get_input_stream
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from _typeshed import SupportsRead
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 STALLED_SECONDS = 20.0
@@ -47,7 +48,7 @@ class DrainedRequests:
         return ClosingIterator(self._application(environ, start_response), partial(drain, body, connection))
 
 
-def drain(body: IO[bytes], connection: socket.socket | None = None) -> None:
+def drain(body: SupportsRead[bytes], connection: socket.socket | None = None) -> None:
     """Read what is left of `body`, for at most DRAIN_SECONDS and DRAIN_BYTES, and keep nothing of it."""
     deadline = monotonic() + DRAIN_SECONDS
     left = DRAIN_BYTES
@@ -55,7 +56,7 @@ def drain(body: IO[bytes], connection: socket.socket | None = None) -> None:
         while left > 0 and (seconds := deadline - monotonic()) > 0:
             if connection is not None:
                 connection.settimeout(seconds)
-            piece: Any = body.read(min(_PIECE, left))
+            piece = body.read(min(_PIECE, left))
             if not piece:
                 return
             left -= len(piece)

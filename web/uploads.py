@@ -33,7 +33,8 @@ SHOWN_LETTERS = 40
 class MemoryRequest(Request):
     """A request that never puts an upload into a temporary file; werkzeug would from 500 kB on."""
 
-    max_form_memory_size = FORM_OVERHEAD
+    # The parser's buffer counts towards this too, and it is filled 64 KiB at a time: less would refuse every file.
+    max_form_memory_size = 500_000
     max_form_parts = 100
 
     def _get_file_stream(
@@ -58,7 +59,9 @@ def read_picture(request: Request, max_bytes: int) -> bytes:
             data = _from_form(request, max_bytes)
         elif kind == "application/json":
             data = _from_json(request, max_bytes)
-        elif kind.startswith("image/") or (not kind and request.content_length == 0):
+        elif kind.startswith("image/") or (
+            not kind and not request.content_length and not request.headers.get("Transfer-Encoding")
+        ):
             data = _body(request, max_bytes)
         else:
             raise UnsupportedMediaType(
@@ -75,9 +78,14 @@ def read_picture(request: Request, max_bytes: int) -> bytes:
 
 
 def _body(request: Request, most: int) -> bytes:
-    """Return the whole body. Werkzeug refuses a longer one by its Content-Length, or, without one, while reading."""
-    request.max_content_length = most
+    """Return the whole body. Raises RequestEntityTooLarge, by the Content-Length where there is one.
+
+    Without one werkzeug stops reading at its limit and says nothing, so one byte more is allowed to tell the two apart.
+    """
+    request.max_content_length = most + 1
     data: bytes = request.get_data(cache=False)
+    if len(data) > most:
+        raise RequestEntityTooLarge
     return data
 
 
@@ -85,7 +93,8 @@ def _from_form(request: Request, max_bytes: int) -> bytes:
     request.max_content_length = max_bytes + FORM_OVERHEAD
     pictures = request.files.getlist(FIELD)
     if len(pictures) == 1:
-        return pictures[0].read()
+        data: bytes = pictures[0].read()
+        return data
     if pictures:
         raise BadRequest(f"the form holds {len(pictures)} files named {FIELD!r}: send one picture at a time")
     if FIELD in request.form:

@@ -57,7 +57,7 @@ class HeadModule(nn.Module):
     def __init__(self, hierarchy: Hierarchy, dimension: int) -> None:
         super().__init__()
         self.layers = nn.ModuleDict(
-            {name: nn.Linear(dimension, len(space)) for name, space in zip(SPACES, hierarchy.spaces, strict=True)}
+            {f"{name}_head": nn.Linear(dimension, len(space)) for name, space in zip(SPACES, hierarchy.spaces, strict=True)}
         )
         for layer in self.layers.values():
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]  # nn.ModuleDict forgets what it holds
@@ -69,7 +69,7 @@ class HeadModule(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logarithm of each character's probability: (n, characters)."""
-        scores = {name: self.layers[name](features) for name in SPACES}
+        scores = {name: self.layers[f"{name}_head"](features) for name in SPACES}
         types = scores["type"]
         anybody = types.logsumexp(1, keepdim=True) - np.log(types.shape[1])
         typed = torch.cat([types, anybody], dim=1)[:, self.type_of]  # UNTYPED is -1: the last column
@@ -117,9 +117,9 @@ def train_heads(
         )
     weights, biases = {}, {}
     for space in SPACES:
-        weight = best[f"layers.{space}.weight"].numpy() / scale
+        weight = best[f"layers.{space}_head.weight"].numpy() / scale
         weights[space] = weight
-        biases[space] = best[f"layers.{space}.bias"].numpy() - weight @ mean
+        biases[space] = best[f"layers.{space}_head.bias"].numpy() - weight @ mean
     return Heads(hierarchy, weights, biases)
 
 

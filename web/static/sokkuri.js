@@ -111,10 +111,8 @@ if (form) {
     finish(answer);
   }
 
-  // With an answer below, the question makes itself small.
+  // With an answer below, which shows the picture again, the style sheet makes the question small.
   function settle() {
-    const answered = "answered" in document.getElementById("answer").dataset;
-    root.classList.toggle("answered", answered);
-    if (answered) preview.hidden = true;
+    if ("answered" in document.getElementById("answer").dataset) preview.hidden = true;
   }
 }

@@ -1,0 +1,30 @@
+"""The real server on a small world, for tests: `python -m tests.web.serve_world FOLDER` builds both and serves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
+
+from recommender.service import Publication
+from tests.web.world import World, build
+from web import create_app
+from web.commands import listen, run
+
+
+def loader(world: World) -> Callable[[], Flask]:
+    """Return what makes the application in a worker."""
+
+    def load() -> Flask:
+        publication = Publication(world.settings, lambda _settings, _model: world.encoder)
+        publication.refresh()
+        return create_app(world.settings, publication)
+
+    return load
+
+
+if __name__ == "__main__":
+    listener = listen("127.0.0.1", 0)
+    run(loader(build(Path(sys.argv[1]))), listener, 1, f"port {listener.getsockname()[1]}")

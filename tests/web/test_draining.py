@@ -1,0 +1,81 @@
+"""Bodies that nobody read are drained after the answer, within limits; clients that stall or leave harm nobody."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from flask.testing import FlaskClient
+
+from web import draining
+from web.draining import drain
+
+API = "/api/v1/recommendations"
+
+
+class Endless(io.RawIOBase):
+    """A body that never ends, and counts what was read of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return as much as is asked for, slowly."""
+        time.sleep(0.001)
+        self.count += size
+        return bytes(size)
+
+
+class Stalled(io.RawIOBase):
+    """A body whose sender falls silent: the socket's timeout strikes."""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        """Give up."""
+        raise TimeoutError
+
+
+def test_ends_with_the_body() -> None:
+    """A body is read to its end."""
+    body = io.BytesIO(bytes(1_000_000))
+    drain(body)
+    assert body.read() == b""
+
+
+def test_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body without end holds a thread only for the set time."""
+    monkeypatch.setattr(draining, "DRAIN_SECONDS", 0.2)
+    started = time.monotonic()
+    drain(Endless())
+    assert 0.2 <= time.monotonic() - started < 1
+
+
+def test_ends_with_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick sender is heard for the set number of bytes."""
+    monkeypatch.setattr(draining, "DRAIN_BYTES", 1_000_000)
+    body = Endless()
+    drain(body)
+    assert body.count == 1_000_000
+
+
+@pytest.mark.parametrize("path", [API, "/api/v1/shows"])
+def test_stalled_sender(client: FlaskClient, path: str) -> None:
+    """A sender that falls silent gets an error of its own, and draining does not wait for it again."""
+    response = client.post(
+        path, content_type="image/png", environ_overrides={"wsgi.input": Stalled(), "CONTENT_LENGTH": "1000"}
+    )
+    assert response.status_code in (400, 405)
+    assert response.content_type == "application/problem+json"
+
+
+def test_answer_comes_first(client: FlaskClient) -> None:
+    """The answer does not wait for what the client is still sending."""
+    body = io.BytesIO(bytes(1000))
+    response = client.post("/api/v1/shows", input_stream=body, content_length=1000)
+    assert response.status_code == 405
+    response.close()
+    assert body.read() == b""

@@ -1,0 +1,131 @@
+"""Errors: a problem document under /api, a page elsewhere, never a traceback."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+import recommender.errors
+from recommender.errors import Busy, LabelMismatch, NotFound, SokkuriError
+from tests.web.test_uploads import send
+from tests.web.world import World, draw
+from web import create_app
+from web.errors import PROBLEMS, explain
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api", 404),
+        ("GET", "/api/", 404),
+        ("GET", "/api/v2/shows", 404),
+        ("GET", "/api//v1/shows", 404),
+        ("GET", "/api/problems/none", 404),
+        ("GET", "/api/v1/recommendations", 405),
+        ("DELETE", "/api/v1/shows", 405),
+        ("POST", "/readyz", 405),
+    ],
+)
+def test_problem_documents(client: FlaskClient, method: str, path: str, status: int) -> None:
+    """Unknown addresses and methods under /api are told in the same form as everything else."""
+    response = client.open(path, method=method)
+    problem = response.get_json()
+    assert (response.status_code, response.content_type) == (status, "application/problem+json")
+    assert list(problem) == ["type", "title", "status", "detail"]
+    assert problem["status"] == status
+    assert client.get(problem["type"]).status_code == 200
+    assert ("Allow" in response.headers) == (status == 405)
+
+
+def test_pages_have_error_pages(client: FlaskClient) -> None:
+    """Elsewhere an error is a page of the same look."""
+    response = client.get("/nowhere")
+    assert (response.status_code, response.mimetype) == (404, "text/html")
+    assert "There is no such thing" in response.text
+    assert client.get("/shows/nowhere").status_code == 404
+    assert client.get("/characters/red-sea/ada?page=99").status_code == 400
+
+
+def test_every_problem_is_explained(client: FlaskClient) -> None:
+    """The type of each problem is the address of a page that explains it."""
+    for problem in PROBLEMS.values():
+        assert problem.title in client.get(problem.address).text
+
+
+def test_every_family_has_a_status(app: Flask) -> None:
+    """What a client can cause or meet has a status of its own; only failed builds, which no client meets, are 500."""
+    families = [kind for _, kind in inspect.getmembers(recommender.errors, inspect.isclass)]
+    with app.test_request_context():
+        statuses = {kind: explain(kind("why")).problem.status for kind in families if issubclass(kind, SokkuriError)}
+    mistakes = {kind.__name__ for kind, status in statuses.items() if status == 500}
+    assert mistakes == {"SokkuriError", "BuildError", "BadLibrary", "FetchRefused", "FidelityTooLow"}
+
+
+def test_busy_says_when_to_come_back(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too much work is 503 with the number of seconds to wait."""
+
+    def refuse(*_args: object) -> None:
+        raise Busy("too much", retry_after=7)
+
+    monkeypatch.setattr("recommender.service.Recommender.recommend", refuse)
+    response = client.post("/api/v1/recommendations", data=draw(0), content_type="image/png")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+
+
+def test_mistakes_are_logged_and_not_shown(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake of the server is 500: the log has the traceback, the client a sentence."""
+
+    def fail(*_args: object) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr("recommender.service.Recommender.recommend", fail)
+    client = app.test_client()
+    for path in ("/api/v1/recommendations", "/"):
+        response = send(client, draw(0), url=path)
+        assert response.status_code == 500
+        assert "secret" not in response.text
+        assert "Traceback" not in response.text
+    assert "a secret detail" in caplog.text
+
+
+def test_nothing_published(empty_client: FlaskClient) -> None:
+    """Before anything is indexed the service says so: 503, when to come back, and the two commands to run."""
+    for path in ("/api/v1/shows", "/readyz", "/api/v1/shows/x/similar"):
+        response = empty_client.get(path)
+        assert (response.status_code, response.content_type) == (503, "application/problem+json")
+        assert int(response.headers["Retry-After"]) > 0
+        assert "sokkuri reindex LIBRARY" in response.get_json()["detail"]
+    assert empty_client.post("/api/v1/recommendations", data=draw(0), content_type="image/png").status_code == 503
+    assert empty_client.get("/healthz").get_json() == {"status": "alive"}
+
+
+@pytest.fixture
+def broken_client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+    """Return a client of a server whose model folder is missing."""
+    with world.publication() as publication:
+
+        def missing() -> None:
+            raise NotFound("there is no model 'x' in var/models")
+
+        monkeypatch.setattr(publication, "current", missing)
+        yield create_app(world.settings, publication).test_client()
+
+
+def test_missing_model_is_not_the_clients_fault(broken_client: FlaskClient) -> None:
+    """A model that is missing on the server is 503: the address that the client asked for is right."""
+    assert broken_client.get("/readyz").status_code == 503
+    assert broken_client.get("/").status_code == 503
+    assert broken_client.get("/shows").status_code == 503
+
+
+def test_label_mismatch_is_503(app: Flask) -> None:
+    """A model error is told as such."""
+    with app.test_request_context():
+        explained = explain(LabelMismatch("the labels differ"))
+    assert (explained.problem.name, explained.headers) == ("no-model", {"Retry-After": "5"})

@@ -1,14 +1,14 @@
-"""The embedding table: the features of every picture that ever went through a backbone, one table a space.
+"""The embedding table: every picture that ever went through a backbone, one table a space.
 
 ```
 embeddings/<space>/
   space.json   the EmbeddingSpace, so that a table found later can be read
-  rows.bin     fixed-size records: SHA-256 of the picture, CRC-32 of the features, features in float32
+  rows.bin     fixed-size records: SHA-256 of the picture, CRC-32, embedding in float32
 ```
 
 Records are only ever appended, and each proves itself: after a crash the table ends at the last whole record. Training
 and reindexing share it, so that no picture goes through the same backbone twice. Not here: which pictures belong to a
-library (`indexer.library`) and what the features mean.
+library (`indexer.library`).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ FLUSHED_EVERY = 256
 
 
 class EmbeddingTable:
-    """Features by picture id, on disk and memory-mapped. One process appends at a time; any number may read."""
+    """Embeddings by picture id, on disk and memory-mapped. One process appends at a time; any number may read."""
 
     def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
         self._file = folder / "rows.bin"
-        self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", space.dimension)])
+        self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("embedding", "<f4", space.dimension)])
         self._lock = FileLock(folder / "lock", timeout=0)
         self._unflushed = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,10 @@ class EmbeddingTable:
     def __contains__(self, picture: PictureId) -> bool:
         return bytes.fromhex(picture) in self._rows
 
-    def append(self, pictures: Sequence[PictureId], features: Matrix) -> None:
+    def append(self, pictures: Sequence[PictureId], embeddings: Matrix) -> None:
         """Add a record for each picture. Raises BuildError where the disk does not take it; the table stays whole."""
         records = np.zeros(len(pictures), dtype=self._record)
-        records["features"] = features
+        records["embedding"] = embeddings
         for record, picture in zip(records, pictures, strict=True):
             record["id"] = np.frombuffer(bytes.fromhex(picture), dtype=np.uint8)
             record["check"] = _check(record)
@@ -100,10 +100,10 @@ class EmbeddingTable:
         os.fsync(self._stream.fileno())
         self._unflushed = 0
 
-    def features(self, pictures: Sequence[PictureId]) -> Matrix:
-        """Return the features of the pictures, a row for each, in their order. Raises KeyError for an unknown one."""
+    def embeddings(self, pictures: Sequence[PictureId]) -> Matrix:
+        """Return the embeddings of the pictures, a row for each, in their order. Raises KeyError for an unknown one."""
         rows = [self._rows[bytes.fromhex(picture)] for picture in pictures]
-        return np.ascontiguousarray(self._mapped()["features"][rows], dtype=np.float32)
+        return np.ascontiguousarray(self._mapped()["embedding"][rows], dtype=np.float32)
 
     def close(self) -> None:
         """Flush, and let others write."""
@@ -131,8 +131,8 @@ class EmbeddingTable:
 
 
 def _check(record: Any) -> int:
-    """Return the CRC-32 over the id and the features of a record."""
-    return crc32(record["features"].tobytes(), crc32(record["id"].tobytes()))
+    """Return the CRC-32 over the id and the embedding of a record."""
+    return crc32(record["embedding"].tobytes(), crc32(record["id"].tobytes()))
 
 
 def _claim(file: Path, space: EmbeddingSpace) -> None:
@@ -148,7 +148,7 @@ def _claim(file: Path, space: EmbeddingSpace) -> None:
 
 
 class Embedder:
-    """Feeds decoded pictures to the backbone in batches, unless the table has their features already."""
+    """Feeds decoded pictures to the backbone in batches, unless the table has them already."""
 
     def __init__(self, backbone: Backbone, table: EmbeddingTable) -> None:
         self._backbone = backbone
@@ -157,7 +157,7 @@ class Embedder:
         self.embedded = 0
 
     def add(self, image: DecodedImage) -> None:
-        """Take a picture; its features stand in the table after the next full batch or `finish`."""
+        """Take a picture; its embedding stands in the table after the next full batch or `finish`."""
         if image.id in self._table:
             return
         self._waiting.append(image)
@@ -168,6 +168,6 @@ class Embedder:
         """Embed what is still waiting."""
         if self._waiting:
             pictures = [image.id for image in self._waiting]
-            self._table.append(pictures, self._backbone.features(self._waiting))
+            self._table.append(pictures, self._backbone.space.embed(self._backbone.features(self._waiting)))
             self.embedded += len(pictures)
             self._waiting = []

@@ -18,7 +18,6 @@ from indexer.progress import progress
 from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
-from recommender.embeddings import unit_length
 from recommender.encoders.torch_encoder import TorchBackbone
 from recommender.errors import Corrupt, NotFound
 from recommender.folders import sha256
@@ -89,7 +88,7 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
         after = {entry.id for entry in library.entries}
         snapshot = None
         if not dry_run:
-            vectors = unit_length(table.features([entry.id for entry in library.entries]))
+            vectors = table.embeddings([entry.id for entry in library.entries])
             snapshot = _publish(settings, catalogue, model, library, vectors)
             clock.lap("build and publish")
     return ReindexReport(

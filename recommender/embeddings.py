@@ -15,13 +15,18 @@ import numpy as np
 from recommender.errors import SpaceMismatch
 from recommender.types import Matrix
 
+SIGNED_SQRT = "signed-sqrt"
+"""Each number becomes the square root of its size and keeps its sign, so that a few loud features do not drown the
+others (power normalisation: Perronnin, Sánchez and Mensink, "Improving the Fisher Kernel", 2010)."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
     """Everything that has to be equal before two vectors may be compared.
 
     `weights` is the SHA-256 of the backbone's weights and `preprocessing` describes how a picture becomes the
-    network's input; `dimension` counts the numbers of one vector.
+    network's input; `dimension` counts the numbers of one vector. `projection` is what is done to the input of the
+    network's last layer before it is scaled to length 1.
     """
 
     backbone: str
@@ -29,7 +34,7 @@ class EmbeddingSpace:
     layer: str
     preprocessing: str
     dimension: int
-    projection: str = "none"
+    projection: str = SIGNED_SQRT
     precision: str = "float32"
 
     @property
@@ -37,6 +42,12 @@ class EmbeddingSpace:
         """Sixteen hexadecimal digits that differ wherever two spaces differ."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def embed(self, features: Matrix) -> Matrix:
+        """Turn the network's (n, dimension) features into embeddings: projected, then scaled to length 1."""
+        if self.projection != SIGNED_SQRT:
+            raise SpaceMismatch(f"this Sokkuri does not know the projection {self.projection!r}: train the model again")
+        return unit_length(np.sign(features) * np.sqrt(np.abs(features)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.embeddings import EmbeddingSpace, require_same_space, unit_length
+from recommender.embeddings import EmbeddingSpace, require_same_space
 from recommender.heads import Heads
 from recommender.labels import Hierarchy, LabelSpace
 from recommender.modelfolder import ModelFolder
@@ -45,9 +45,8 @@ class ModelEncoder:
 
     def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
         """Encode each picture, in order. A batch gives what single calls give."""
-        features = self._backbone.features(images)
-        vectors = unit_length(features)
-        probabilities = self._heads.probabilities(features)
+        vectors = self.space.embed(self._backbone.features(images))
+        probabilities = self._heads.probabilities(vectors)
         type_space, character_space, show_space = self.hierarchy.spaces
         encodings = []
         for row in range(len(images)):

@@ -33,7 +33,7 @@ class Probabilities:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """Three linear layers on the same features: `weights[space]` is (labels, dimension), `biases[space]` (labels,)."""
+    """Three linear layers on the embedding: `weights[space]` is (labels, dimension), `biases[space]` (labels,)."""
 
     hierarchy: Hierarchy
     weights: Mapping[str, Matrix]
@@ -58,10 +58,10 @@ class Heads:
             f"{space}.bias": self.biases[space] for space in SPACES
         }
 
-    def probabilities(self, features: Matrix) -> Probabilities:
-        """Turn (n, dimension) features into the probability of every label."""
+    def probabilities(self, embeddings: Matrix) -> Probabilities:
+        """Turn (n, dimension) embeddings into the probability of every label."""
         hierarchy = self.hierarchy
-        scores = {space: features @ self.weights[space].T + self.biases[space] for space in SPACES}
+        scores = {space: embeddings @ self.weights[space].T + self.biases[space] for space in SPACES}
         joint = (scores["character"] + scores["show"][:, hierarchy.show_of]).astype(np.float64)
         typed = hierarchy.type_of != UNTYPED
         joint[:, typed] += scores["type"][:, hierarchy.type_of[typed]]

@@ -21,7 +21,7 @@ class Backbone(Protocol):
 
     @property
     def space(self) -> EmbeddingSpace:
-        """The space in which the features, scaled to length 1, are embeddings."""
+        """The space that `space.embed` takes the features to."""
         ...
 
     @property

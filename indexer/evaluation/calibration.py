@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from indexer.samples import Part
 from recommender.calibration import Calibration
 from recommender.heads import Heads, Probabilities
 from recommender.labels import UNTYPED, Hierarchy
-from recommender.types import Matrix
 
 PRECISION = 0.95
 """How often a verdict has to be right."""
@@ -24,21 +24,12 @@ KNOTS = 32
 PAIRS_PER_PICTURE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Features, unit-length vectors and character numbers of the pictures of a part."""
-
-    features: Matrix
-    vectors: Matrix
-    characters: NDArray[np.int64]
-
-
 def calibrate(heads: Heads, training: Part, validation: Part, seed: int) -> Calibration:
     """Return temperature, thresholds and similarity map; without validation pictures, one that is never sure."""
     if not len(validation.characters):
         return Calibration(thresholds=dict.fromkeys(("character", "show", "type"), NEVER), precision=PRECISION)
     temperature = _temperature(heads, validation)
-    probabilities = replace(heads, temperature=temperature).probabilities(validation.features)
+    probabilities = replace(heads, temperature=temperature).probabilities(validation.embeddings)
     similarity, probability = _similarity_map(training, validation, seed)
     return Calibration(
         temperature=temperature,
@@ -62,7 +53,7 @@ def _temperature(heads: Heads, validation: Part) -> float:
         grid = np.linspace(low, high, 13)
         loss = []
         for point in grid:
-            probabilities = replace(heads, temperature=float(np.exp(point))).probabilities(validation.features)
+            probabilities = replace(heads, temperature=float(np.exp(point))).probabilities(validation.embeddings)
             true = probabilities.character[rows, validation.characters]
             loss.append(-np.log(np.maximum(true, 1e-30)).mean())
         best, step = float(grid[int(np.argmin(loss))]), grid[1] - grid[0]
@@ -98,12 +89,12 @@ def _similarity_map(training: Part, validation: Part, seed: int) -> tuple[tuple[
     and weighted for all that they stand for.
     """
     generator = np.random.default_rng(seed)
-    near = min(PAIRS_PER_PICTURE // 2, len(training.vectors))
-    rest = len(training.vectors) - near
+    near = min(PAIRS_PER_PICTURE // 2, len(training.embeddings))
+    rest = len(training.embeddings) - near
     drawn = min(PAIRS_PER_PICTURE // 2, rest)
     cosines, same, weights = [], [], []
-    for vector, character in zip(validation.vectors, validation.characters, strict=True):
-        cosine = training.vectors @ vector
+    for vector, character in zip(validation.embeddings, validation.characters, strict=True):
+        cosine = training.embeddings @ vector
         order = np.argsort(-cosine)
         chosen = np.concatenate([order[:near], generator.choice(order[near:], size=drawn, replace=False)])
         cosines.append(cosine[chosen])

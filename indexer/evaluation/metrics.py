@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.samples import Part
 from recommender.heads import Heads
 from recommender.labels import UNTYPED
-from recommender.types import Matrix
 
 
-def measure(heads: Heads, features: Matrix, characters: NDArray[np.int64]) -> dict[str, Any]:
+def measure(heads: Heads, part: Part) -> dict[str, Any]:
     """Return the accuracy in each label space, and of the characters by show and by character.
 
     Each is `{"accuracy": ..., "pictures": ...}`; without pictures the accuracy is None.
     """
-    hierarchy = heads.hierarchy
-    found = heads.probabilities(features)
+    hierarchy, characters = heads.hierarchy, part.characters
+    found = heads.probabilities(part.embeddings)
     right = found.character.argmax(axis=1) == characters
     shows, types = hierarchy.show_of[characters], hierarchy.type_of[characters]
     typed = types != UNTYPED

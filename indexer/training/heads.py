@@ -1,23 +1,27 @@
-"""Training the heads: three linear layers on fixed features, cross-entropy in each label space, SGD.
+"""Training the heads: three linear layers on fixed embeddings, cross-entropy in each label space, SGD.
 
-The formula is that of `recommender.heads`; a test holds the two equal. Not here: where features come from
+The formula is that of `recommender.heads`; a test holds the two equal. Not here: where embeddings come from
 (`indexer.embed`), and what is done with the result (`indexer.training.train`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from indexer.samples import Part
 from recommender.heads import SPACES, Heads
 from recommender.labels import UNTYPED, Hierarchy
 from recommender.types import Matrix
+
+FLAT = 1e-6
+"""A number whose deviation is smaller than this part of the largest one counts as constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,9 @@ class HeadOptions:
     batch: int = 64
     learning_rate: float = 0.01
     momentum: float = 0.9
-    weight_decay: float = 0.02
+    weight_decay: float = 0.01
     patience: int = 10
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledFeatures:
-    """(n, d) features of pictures and the class number of each one's character."""
-
-    features: Matrix
-    characters: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ class Epoch:
     number: int
     training_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
 
 
 class HeadModule(nn.Module):
@@ -57,7 +53,10 @@ class HeadModule(nn.Module):
     def __init__(self, hierarchy: Hierarchy, dimension: int) -> None:
         super().__init__()
         self.layers = nn.ModuleDict(
-            {f"{name}_head": nn.Linear(dimension, len(space)) for name, space in zip(SPACES, hierarchy.spaces, strict=True)}
+            {
+                f"{name}_head": nn.Linear(dimension, len(space))
+                for name, space in zip(SPACES, hierarchy.spaces, strict=True)
+            }
         )
         for layer in self.layers.values():
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]  # nn.ModuleDict forgets what it holds
@@ -67,21 +66,21 @@ class HeadModule(nn.Module):
         self.register_buffer("show_of", torch.from_numpy(hierarchy.show_of))
         self.register_buffer("type_of", torch.from_numpy(hierarchy.type_of))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, embeddings: Tensor) -> Tensor:
         """Return the logarithm of each character's probability: (n, characters)."""
-        scores = {name: self.layers[f"{name}_head"](features) for name in SPACES}
+        scores = {name: self.layers[f"{name}_head"](embeddings) for name in SPACES}
         types = scores["type"]
         anybody = types.logsumexp(1, keepdim=True) - np.log(types.shape[1])
         typed = torch.cat([types, anybody], dim=1)[:, self.type_of]  # UNTYPED is -1: the last column
         logs: Tensor = (scores["character"] + scores["show"][:, self.show_of] + typed).log_softmax(1)
         return logs
 
-    def loss(self, features: Tensor, characters: Tensor, weight: Tensor) -> Tensor:
+    def loss(self, embeddings: Tensor, characters: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted mean cross-entropy, summed over the label spaces.
 
         A picture whose character has no type takes part in everything but the type.
         """
-        logs = self(features)
+        logs = self(embeddings)
         total = -logs.gather(1, characters.unsqueeze(1)).squeeze(1) - _marginal(logs, self.show_of, characters)
         typed = self.type_of[characters] != UNTYPED
         total = total - torch.where(typed, _marginal(logs, self.type_of, characters), 0.0)
@@ -96,65 +95,74 @@ def _marginal(logs: Tensor, parent_of: Tensor, characters: Tensor) -> Tensor:
 
 
 def train_heads(
-    hierarchy: Hierarchy,
-    training: LabelledFeatures,
-    validation: LabelledFeatures,
-    options: HeadOptions,
-    told: Callable[[Epoch], None],
+    hierarchy: Hierarchy, training: Part, validation: Part | None, options: HeadOptions, told: Callable[[Epoch], None]
 ) -> Heads:
     """Train until the validation loss stops falling and return the heads of the best epoch. `told` hears each epoch.
 
-    Classes are balanced: a character counts the same, however many pictures it has. Features are standardised
-    for the training, which is folded into the weights afterwards: the heads take features as they come.
+    Without validation pictures the training runs for all its epochs, and the last one counts.
+    Classes are balanced: a character counts the same, however many pictures it has. Embeddings are standardised for
+    the training, which is folded into the weights afterwards: the heads take embeddings as they come.
     """
-    mean, scale = training.features.mean(axis=0), training.features.std(axis=0)
-    scale = np.where(scale > 1e-6 * max(float(scale.max(initial=0.0)), 1e-30), scale, np.inf).astype(np.float32)
-    with torch.random.fork_rng(devices=[]):
+    mean, scale = training.embeddings.mean(axis=0), training.embeddings.std(axis=0)
+    # A number that never changes tells nothing; divided by infinity it stays out of the way.
+    scale = np.where(scale > FLAT * scale.max(initial=0.0), scale, np.inf).astype(np.float32)
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(options.seed)
-        module = HeadModule(hierarchy, training.features.shape[1])
-        best = _descend(
-            module, _standardised(training, mean, scale), _standardised(validation, mean, scale), options, told
-        )
+        module = HeadModule(hierarchy, training.embeddings.shape[1])
+        judged = _standardised(validation, mean, scale) if validation and len(validation.characters) else None
+        best = _descend(module, _standardised(training, mean, scale), judged, options, told)
     weights, biases = {}, {}
     for space in SPACES:
-        weight = best[f"layers.{space}_head.weight"].numpy() / scale
-        weights[space] = weight
-        biases[space] = best[f"layers.{space}_head.bias"].numpy() - weight @ mean
+        weights[space] = best[f"layers.{space}_head.weight"].numpy() / scale
+        biases[space] = best[f"layers.{space}_head.bias"].numpy() - weights[space] @ mean
     return Heads(hierarchy, weights, biases)
 
 
-def _standardised(part: LabelledFeatures, mean: Matrix, scale: Matrix) -> tuple[Tensor, Tensor]:
-    """Return features with mean 0 and variance 1 (of the training part), and labels, as tensors."""
-    return torch.from_numpy((part.features - mean) / scale), torch.from_numpy(part.characters)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core: the matrices are so small that two would mostly wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _standardised(part: Part, mean: Matrix, scale: Matrix) -> tuple[Tensor, Tensor]:
+    """Return embeddings with mean 0 and variance 1 (of the training part), and labels, as tensors."""
+    return torch.from_numpy((part.embeddings - mean) / scale), torch.from_numpy(part.characters)
 
 
 def _descend(
     module: HeadModule,
     training: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor] | None,
     options: HeadOptions,
     told: Callable[[Epoch], None],
 ) -> dict[str, Tensor]:
     """Run SGD with a cosine schedule and return the state of the epoch with the lowest validation loss."""
-    features, characters = training
+    embeddings, characters = training
     counts = torch.bincount(characters, minlength=len(module.show_of)).clamp(min=1)
     balance = counts.sum() / (len(counts) * counts)
     optimiser = torch.optim.SGD(
         module.parameters(), options.learning_rate, options.momentum, weight_decay=options.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
-    best, lowest, waited = copy.deepcopy(module.state_dict()), float("inf"), 0
+    best, lowest, waited = module.state_dict(), float("inf"), 0
     for number in range(1, options.epochs + 1):
         losses = []
-        for batch in torch.split(torch.randperm(len(features)), options.batch):
+        for batch in torch.split(torch.randperm(len(embeddings)), options.batch):
             optimiser.zero_grad()
-            loss = module.loss(features[batch], characters[batch], balance)
+            loss = module.loss(embeddings[batch], characters[batch], balance)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimiser.step()
             losses.append(float(loss.detach()))
         schedule.step()
         epoch = _epoch(module, number, float(np.mean(losses)), validation, balance)
         told(epoch)
+        if validation is None:
+            continue
         waited += 1
         if epoch.validation_loss < lowest:
             best, lowest, waited = copy.deepcopy(module.state_dict()), epoch.validation_loss, 0
@@ -165,12 +173,12 @@ def _descend(
 
 @torch.no_grad()
 def _epoch(
-    module: HeadModule, number: int, training_loss: float, validation: tuple[Tensor, Tensor], balance: Tensor
+    module: HeadModule, number: int, training_loss: float, validation: tuple[Tensor, Tensor] | None, balance: Tensor
 ) -> Epoch:
-    """Measure the validation part; a library too small to have one is judged by its training loss."""
-    features, characters = validation
-    if not len(features):
-        return Epoch(number, training_loss, training_loss, 0.0)
-    loss = float(module.loss(features, characters, balance))
-    right = float((module(features).argmax(1) == characters).double().mean())
+    """Measure the validation part; where there is none, the training loss stands in for its loss."""
+    if validation is None:
+        return Epoch(number, training_loss, training_loss, None)
+    embeddings, characters = validation
+    loss = float(module.loss(embeddings, characters, balance))
+    right = float((module(embeddings).argmax(1) == characters).double().mean())
     return Epoch(number, training_loss, loss, right)

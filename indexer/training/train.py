@@ -12,20 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from indexer.embed import Embedder, EmbeddingTable
-from indexer.evaluation.calibration import Part, calibrate
+from indexer.evaluation.calibration import calibrate
 from indexer.evaluation.metrics import measure
 from indexer.library import LIBRARY_LIMITS, Library, scan
 from indexer.progress import progress
-from indexer.split import PARTS, SHARES, Split, near_duplicate_groups, split
+from indexer.samples import Samples
+from indexer.split import PARTS, SHARES
 from indexer.stopwatch import Stopwatch
-from indexer.training.heads import Epoch, HeadOptions, LabelledFeatures, train_heads
+from indexer.training.heads import Epoch, HeadOptions, train_heads
 from indexer.training.weights import LoadedBackbone, load_backbone
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, ModelRow
-from recommender.embeddings import unit_length
 from recommender.encoders.torch_encoder import TorchBackbone
 from recommender.errors import BadLibrary, BuildError
 from recommender.images import Limits, Preprocessing
@@ -105,9 +103,9 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
             library = scan(root, limits=limits, progress=told, visit=lambda _, image: embedder.add(image))
         embedder.finish()
         _require_classes(library)
-        features = table.features([entry.id for entry in library.entries])
-    clock.lap("features")
-    samples = Samples(library, features, options.heads.seed)
+        embeddings = table.embeddings([entry.id for entry in library.entries])
+    clock.lap("embeddings")
+    samples = Samples.of(library, embeddings, options.heads.seed)
     new_model = _fit(samples, backbone, loaded, options.heads)
     clock.lap("heads")
     model = write_model(path, new_model, backbone.save)
@@ -117,26 +115,12 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     return TrainReport(model, library, embedder.embedded, new_model.facts["metrics"], clock.seconds)
 
 
-class Samples:
-    """A library's features, labels and split."""
-
-    def __init__(self, library: Library, features: np.ndarray[Any, np.dtype[np.float32]], seed: int) -> None:
-        self.hierarchy = library.hierarchy
-        self.features = features
-        self.vectors = unit_length(features)
-        positions = self.hierarchy.character_space.positions
-        self.characters = np.array([positions[entry.character.label] for entry in library.entries], dtype=np.int64)
-        groups = near_duplicate_groups([entry.perceptual_hash for entry in library.entries], self.vectors)
-        self.split: Split = split(self.characters, groups, seed)
-
-    def part(self, name: str) -> Part:
-        """Return the pictures of a part."""
-        rows = self.split.rows(name)
-        return Part(self.features[rows], self.vectors[rows], self.characters[rows])
-
-
 def _fit(samples: Samples, backbone: TorchBackbone, loaded: LoadedBackbone, options: HeadOptions) -> NewModel:
-    """Train the heads, calibrate them on the validation part and measure them on the test part."""
+    """Train the heads, calibrate them on the validation part and measure them on the test part.
+
+    When validation has said how many epochs are best and what the probabilities are worth, the heads are trained once
+    more on training and validation pictures together: every picture but those of the test part helps.
+    """
     training, validation, test = (samples.part(name) for name in PARTS)
     history: list[Epoch] = []
     with progress("training heads", "epoch") as told:
@@ -145,21 +129,19 @@ def _fit(samples: Samples, backbone: TorchBackbone, loaded: LoadedBackbone, opti
             history.append(epoch)
             told(epoch.number, options.epochs)
 
-        heads = train_heads(
-            samples.hierarchy,
-            LabelledFeatures(training.features, training.characters),
-            LabelledFeatures(validation.features, validation.characters),
-            options,
-            note,
-        )
+        heads = train_heads(samples.hierarchy, training, validation, options, note)
     calibration = calibrate(heads, training, validation, options.seed)
-    calibrated = replace(heads, temperature=calibration.temperature)
+    best = min(history, key=lambda epoch: epoch.validation_loss)
+    final_options = replace(options, epochs=best.number)
+    heads = train_heads(samples.hierarchy, training + validation, None, final_options, lambda _: None)
+    heads = replace(heads, temperature=calibration.temperature)
     facts = {
         "created": now(),
         "training": {
             "recipe": "joint",
             "options": asdict(options),
             "epochs": [asdict(epoch) for epoch in history],
+            "final_epochs": best.number,
             "split": {
                 "seed": samples.split.seed,
                 "shares": dict(zip(PARTS, SHARES, strict=True)),
@@ -168,10 +150,10 @@ def _fit(samples: Samples, backbone: TorchBackbone, loaded: LoadedBackbone, opti
                 "leaks_of_naive_split": samples.split.leaks_of_naive_split(),
             },
         },
-        "metrics": {"part": "test", **measure(calibrated, test.features, test.characters)},
+        "metrics": {"part": "test", **measure(heads, test)},
         "versions": {package: version(package) for package in ("sokkuri", "torch", "torchvision", "numpy")},
     }
-    return NewModel(backbone.space, backbone.preprocessing, calibrated, calibration, loaded.to_json(), facts)
+    return NewModel(backbone.space, backbone.preprocessing, heads, calibration, loaded.to_json(), facts)
 
 
 def _require_classes(library: Library) -> None:

@@ -112,7 +112,7 @@ class TorchBackbone:
 
     @property
     def space(self) -> EmbeddingSpace:
-        """The space in which the features, scaled to length 1, are embeddings."""
+        """The space that `space.embed` takes the features to."""
         return self._space
 
     @property

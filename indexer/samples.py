@@ -36,11 +36,15 @@ class Samples:
     split: Split
 
     @classmethod
-    def of(cls, library: Library, embeddings: Matrix, seed: int) -> Self:
-        """Label and split the pictures of a library, whose embeddings are given in the order of its entries."""
+    def of(cls, library: Library, embeddings: Matrix, seed: int, *, alike: bool) -> Self:
+        """Label and split the pictures of a library, whose embeddings are given in the order of its entries.
+
+        `alike` says whether embeddings that are alike mean pictures that are alike: not so in an untrained network.
+        """
         positions = library.hierarchy.character_space.positions
         characters = np.array([positions[entry.character.label] for entry in library.entries], dtype=np.int64)
-        groups = near_duplicate_groups([entry.perceptual_hash for entry in library.entries], embeddings)
+        hashes = [entry.perceptual_hash for entry in library.entries]
+        groups = near_duplicate_groups(hashes, embeddings if alike else None)
         return cls(library.hierarchy, Part(embeddings, characters), split(characters, groups, seed))
 
     def part(self, name: str) -> Part:

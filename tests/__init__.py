@@ -1,1 +1,1 @@
-"""The tests, in the folders of the packages that they test; `pytest -m "not browser and not big"` runs the quick ones."""
+"""The tests, by package; `make test-fast` runs those that need neither a browser nor a full-size model."""

@@ -105,7 +105,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
         _require_classes(library)
         embeddings = table.embeddings([entry.id for entry in library.entries])
     clock.lap("embeddings")
-    samples = Samples.of(library, embeddings, options.heads.seed)
+    samples = Samples.of(library, embeddings, options.heads.seed, alike=not loaded.random_layers)
     new_model = _fit(samples, backbone, loaded, options.heads)
     clock.lap("heads")
     model = write_model(path, new_model, backbone.save)

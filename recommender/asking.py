@@ -46,11 +46,7 @@ def ask(pictures: tuple[Path, ...], limit: int, home: Path | None, *, as_json: b
                 click.echo(f"sokkuri: {picture}: {error.strerror}", err=True)
                 failed = True
             else:
-                click.echo(
-                    json.dumps(recommendations_to_json(answer), ensure_ascii=False)
-                    if as_json
-                    else _text(picture, answer)
-                )
+                click.echo(_line(answer) if as_json else _text(picture, answer))
     finally:
         publication.close()
     if failed:

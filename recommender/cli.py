@@ -20,18 +20,39 @@ from recommender.errors import SokkuriError
 from recommender.settings import Settings
 
 COMMANDS = {
-    "train": ("indexer.commands:train", "Train a model on a folder of labelled pictures."),
-    "reindex": ("indexer.commands:reindex", "Index a folder of pictures and publish the result."),
-    "serve": ("web.commands:serve", "Serve the page and the JSON API."),
-    "ask": ("recommender.asking:ask", "Ask who is on a picture, at the terminal."),
-    "models": ("indexer.commands:models", "List the trained models."),
-    "use": ("indexer.commands:use", "Choose the model that the next reindex works with."),
-    "snapshots": ("indexer.commands:snapshots", "List the snapshots and which one is published."),
-    "rollback": ("indexer.commands:rollback", "Publish an earlier snapshot again."),
+    "train": (
+        "indexer.commands:train",
+        "Train a model on the pictures of LIBRARY (LIBRARY/<show>/<character>/*.jpg) and make it the one in use.",
+    ),
+    "reindex": (
+        "indexer.commands:reindex",
+        "Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.",
+    ),
+    "serve": ("web.commands:serve", "Serve the page and the JSON interface until Ctrl-C or SIGTERM."),
+    "ask": (
+        "recommender.asking:ask",
+        "Ask who is on each PICTURE, who looks like it, and which shows are drawn like it.",
+    ),
+    "models": (
+        "indexer.commands:models",
+        "List the trained models; a star marks the one that the next reindex works with.",
+    ),
+    "use": (
+        "indexer.commands:use",
+        "Choose the MODEL that the next reindex works with; what is served stays until then.",
+    ),
+    "snapshots": (
+        "indexer.commands:snapshots",
+        "List the snapshots, newest first; a star marks the one that is published.",
+    ),
+    "rollback": (
+        "indexer.commands:rollback",
+        "Publish SNAPSHOT again; without one, the newest that is older than the published one.",
+    ),
     "db": ("indexer.commands:db", "Look after the catalogue."),
-    "bench": ("bench.commands:bench", "Measure, and print the figures."),
+    "bench": ("bench.commands:bench", "Measure, and print the figures. Let nothing else run on the machine meanwhile."),
 }
-"""Where each command is, and its help in one line: `sokkuri --help` imports none of them."""
+"""Where each command is, and the first line of its help: `sokkuri --help` imports none of them."""
 
 INTERRUPTED = 130
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -64,19 +85,16 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Say who an anime character is, and which shows are drawn like it.\n\n"
+        "\b\nFrom a folder LIBRARY/<show>/<character>/*.jpg to answers:\n"
+        "  sokkuri train LIBRARY\n  sokkuri reindex LIBRARY\n  sokkuri serve\n  sokkuri ask picture.jpg"
+    ),
     epilog="Every command has its own --help, with examples. Settings: see README, “Settings”.",
 )
 @click.version_option(package_name="sokkuri")
 def group() -> None:
-    r"""Say who an anime character is, and which shows are drawn like it.
-
-    \b
-    From a folder LIBRARY/<show>/<character>/*.jpg to answers:
-      sokkuri train LIBRARY
-      sokkuri reindex LIBRARY
-      sokkuri serve
-      sokkuri ask picture.jpg
-    """
+    """Run a sub-command: `main` is what a terminal starts."""
 
 
 def main() -> None:
@@ -86,9 +104,14 @@ def main() -> None:
         code = group.main(prog_name="sokkuri", standalone_mode=False)
     except click.Abort:
         _end("stopped; what was finished stays", INTERRUPTED)
+    except click.UsageError as error:
+        if "\n" in error.format_message():
+            error.show()  # the help of a group that was called without a command
+            sys.exit(error.exit_code)
+        where = error.ctx.command_path if error.ctx else "sokkuri"
+        _end(f"{error.format_message()} (`{where} --help` tells more)", error.exit_code)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _end(error.format_message(), error.exit_code)
     except SokkuriError as error:
         _end(str(error), 1)
     except BrokenPipeError:

@@ -61,8 +61,9 @@ class EmbeddingSpace:
 
 def unit_length(vectors: Matrix) -> Matrix:
     """Scale each row of an (n, d) matrix to length 1. A row of zeros stays zero: it is similar to nothing."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+    # Summed in float64: the squares of very small or large numbers do not fit float32.
+    lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors, dtype=np.float64))[..., np.newaxis]
+    return np.asarray(vectors / np.where(lengths > 0.0, lengths, 1.0), dtype=np.float32)
 
 
 def require_same_space(found: str, expected: str, where: str) -> None:

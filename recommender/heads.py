@@ -72,7 +72,8 @@ class Heads:
         character /= character.sum(axis=1, keepdims=True)
         show = character @ np.eye(len(hierarchy.shows))[hierarchy.show_of]
         type_ = character[:, typed] @ np.eye(len(hierarchy.type_space))[hierarchy.type_of[typed]]
-        return Probabilities(type_, character, show)
+        # A sum that is 1 may come out a little above it.
+        return Probabilities(np.minimum(type_, 1.0), character, np.minimum(show, 1.0))
 
 
 def _log_mean_exp(scores: Matrix) -> Matrix:

@@ -25,8 +25,8 @@ from recommender.errors import InvalidImage, TooLarge, TooSmall, Unreadable
 from recommender.settings import Settings
 from recommender.types import DecodedImage, PictureId, Pixels
 
-WORKING_SIDE = 512
-"""A decoded picture's short side is 512..1023 pixels where its file has that many: twice what a network looks at."""
+WORKING_SIDE = 448
+"""A decoded picture's short side is 448..895 pixels where its file has that many: twice what a network looks at."""
 TILE = 1024
 """Pictures are converted in tiles of at most this side, so that no second full-size copy is ever held."""
 

@@ -56,12 +56,22 @@ class ModelFolder:
             raise NotFound(f"there is no model {path.name!r} in {path.parent}: `sokkuri models` lists them") from None
         except (ValueError, KeyError, TypeError):
             raise Corrupt(f"{path / MANIFEST} is damaged: {REMEDY}") from None
-        check_files(path, checksums, REMEDY)
         folder = cls(path, manifest)
-        for space in folder.hierarchy.spaces:
-            if manifest["labels"]["digests"][space.name] != space.digest:
-                raise LabelMismatch(f"{path / MANIFEST}: the digest of label space {space.name} does not fit: {REMEDY}")
+        try:
+            check_files(path, checksums, REMEDY)
+            folder._check_fields()
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Corrupt(f"{path / MANIFEST} is damaged: {REMEDY}") from None
         return folder
+
+    def _check_fields(self) -> None:
+        """Read every field once, so that a damaged one is told at opening. Raises LabelMismatch, or what it meets."""
+        for space in self.hierarchy.spaces:
+            if self.manifest["labels"]["digests"][space.name] != space.digest:
+                raise LabelMismatch(
+                    f"{self.path / MANIFEST}: the digest of label space {space.name} does not fit: {REMEDY}"
+                )
+        _ = (self.space, self.preprocessing, self.calibration, self.untrained, self.notice)
 
     @property
     def name(self) -> str:

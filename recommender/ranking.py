@@ -1,8 +1,9 @@
 """Pure rules that turn neighbours into ranked characters and shows. No file, no clock, no engine.
 
 **The score of a group** (a character or a show) is the similarity that its best three pictures would have on average
-if every group had shown thirty. A group is judged by a few good pictures, so one lucky picture does not carry it; and
-drawing as many from each makes a show with 200 pictures no likelier to win than one with 20 alike.
+if every group had shown twenty. A group is judged by a few good pictures, so one lucky picture does not carry it; and
+drawing as many from each makes a show with 200 pictures no likelier to win than one with 20 alike. Groups of fewer
+pictures show what they have.
 
 The expectation has a closed form. Let n pictures be ordered by falling similarity, and draw q of them without
 replacement. The picture of rank i (from 1) is drawn and has exactly j better ones drawn with it in
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 
 from recommender.types import Neighbour
 
-SHOWN = 30
-"""How many pictures each group is imagined to have shown."""
+SHOWN = 20
+"""How many pictures each group is imagined to have shown. Down to this size number alone is never an advantage."""
 BEST = 3
 """How many of them count."""
 
@@ -62,7 +63,7 @@ def rank_groups(
 
 
 def _score(similarities: list[float], size: int, floor: float) -> float:
-    """Return the expected mean of the best three of thirty pictures drawn from a group of `size`; `floor` fills up."""
+    """Return the expected mean of the best three of twenty pictures drawn from a group of `size`; `floor` fills up."""
     shares = _rank_shares(len(similarities), max(size, len(similarities)))
     return float(shares @ np.asarray(similarities) + (1.0 - shares.sum()) * floor)
 

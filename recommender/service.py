@@ -11,14 +11,15 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from time import perf_counter
+from dataclasses import dataclass, replace
+from time import monotonic, perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue
 from recommender.embeddings import require_same_space, unit_length
-from recommender.errors import InvalidQuery, LabelMismatch, NoSnapshot, NotFound, SokkuriError
+from recommender.errors import Busy, InvalidQuery, LabelMismatch, NoSnapshot, NotFound, SokkuriError
 from recommender.gate import Gate
 from recommender.images import Limits, decode
 from recommender.ports import Encoder
@@ -49,8 +50,19 @@ MAX_LIMIT = 100
 """The most results of a kind that a question may ask for."""
 CANDIDATES = 1000
 """How many neighbours are grouped into characters and shows; ten times the largest answer."""
+RETRY_SECONDS = 30.0
+"""How long a snapshot that could not be opened is left alone: every try reads all of its files."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Near what to look, among which rows (a mask; None lets all through), and how many results of each kind."""
+
+    vector: Vector
+    rows: NDArray[np.bool_] | None
+    limit: int
 
 
 class Recommender:
@@ -73,16 +85,17 @@ class Recommender:
         query = query or Query()
         _check_limit(query)
         # An unknown show is told before any work is done on the picture.
-        self.snapshot.rows_passing(query.filters)
+        passing = self.snapshot.rows_passing(query.filters)
         started = perf_counter()
         image = self.decode(data)
         decoded = perf_counter()
         with self._encoding:
             encoding = self.encoder.encode([image])[0]
         encoded = perf_counter()
-        neighbours = self._neighbours(encoding.embedding.vector, query, leave_out=image.id)
+        search = _Search(encoding.embedding.vector, self._without(image.id, passing), query.limit)
+        neighbours = self._neighbours(search)
         searched = perf_counter()
-        similar = self._similar(neighbours, query.limit)
+        similar = self._similar(search, neighbours)
         ranked = perf_counter()
         timing = Timing(
             decode=1000 * (decoded - started),
@@ -105,8 +118,9 @@ class Recommender:
         row = self.snapshot.row(picture)
         if row is None:
             raise NotFound(f"there is no picture {picture!r} in snapshot {self.snapshot.info.id}")
-        neighbours = self._neighbours(self.snapshot.index.vector(row), query, leave_out=PictureId(picture))
-        return self._similar(neighbours, query.limit)
+        others = self._without(picture, self.snapshot.rows_passing(query.filters))
+        search = _Search(self.snapshot.index.vector(row), others, query.limit)
+        return self._similar(search, self._neighbours(search))
 
     def similar_to_show(self, show: str, query: Query | None = None) -> SimilarResults:
         """Return what is drawn like a show: near the mean of its pictures, its own left out. Raises NotFound."""
@@ -118,21 +132,46 @@ class Recommender:
         rows = np.flatnonzero(self.snapshot.show_of == number)
         mean = np.stack([self.snapshot.index.vector(int(row)) for row in rows]).mean(axis=0)
         others = replace(query.filters, exclude_shows=(*query.filters.exclude_shows, show))
-        neighbours = self._neighbours(unit_length(mean), replace(query, filters=others))
-        return self._similar(neighbours, query.limit)
+        search = _Search(unit_length(mean), self.snapshot.rows_passing(others), query.limit)
+        return self._similar(search, self._neighbours(search))
 
-    def _neighbours(self, vector: Vector, query: Query, leave_out: PictureId | None = None) -> list[Neighbour]:
-        """Return the stored pictures that are compared with the query, nearest first; itself is not one of them."""
-        rows = self.snapshot.rows_passing(query.filters)
-        own = None if leave_out is None else self.snapshot.row(leave_out)
-        found = self.snapshot.index.search(vector, CANDIDATES + (own is not None), rows)
-        return [neighbour for neighbour in found if neighbour.row != own][:CANDIDATES]
+    def _without(self, picture: str, rows: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Take the query's own picture, where it is stored, out of the rows that may be found."""
+        own = self.snapshot.row(picture)
+        if own is None:
+            return rows
+        others = np.ones(len(self.snapshot.pictures), dtype=bool) if rows is None else rows.copy()
+        others[own] = False
+        return others
 
-    def _similar(self, neighbours: list[Neighbour], limit: int) -> SimilarResults:
+    def _neighbours(self, search: _Search) -> list[Neighbour]:
+        """Return the stored pictures that are compared with the query, nearest first."""
+        return self.snapshot.index.search(search.vector, CANDIDATES, search.rows)
+
+    def _ranked(
+        self, search: _Search, neighbours: list[Neighbour], group_of: NDArray[np.int64], groups: int
+    ) -> list[RankedGroup]:
+        """Rank groups of pictures; where the pictures of a few left no room for others, these are searched for too.
+
+        What a later search finds is no more similar than anything that an earlier one found, and so are the scores.
+        """
+        sizes = np.bincount(group_of if search.rows is None else group_of[search.rows], minlength=groups)
+        ranked = rank_groups(neighbours, group_of, sizes)
+        while len(ranked) < min(search.limit, int(np.count_nonzero(sizes))):
+            unseen = np.ones(groups, dtype=bool)
+            unseen[[one.group for one in ranked]] = False
+            rows = unseen[group_of] if search.rows is None else unseen[group_of] & search.rows
+            more = rank_groups(self._neighbours(replace(search, rows=rows)), group_of, sizes)
+            if not more:
+                break
+            ranked += more
+        return ranked[: search.limit]
+
+    def _similar(self, search: _Search, neighbours: list[Neighbour]) -> SimilarResults:
         """Grade the neighbours as pictures, characters and shows."""
         snapshot = self.snapshot
-        characters = rank_groups(neighbours, snapshot.character_of, snapshot.character_sizes)[:limit]
-        shows = rank_groups(neighbours, snapshot.show_of, snapshot.show_sizes)[:limit]
+        characters = self._ranked(search, neighbours, snapshot.character_of, len(snapshot.roster.characters))
+        shows = self._ranked(search, neighbours, snapshot.show_of, len(snapshot.roster.shows))
         return SimilarResults(
             pictures=tuple(
                 SimilarPicture(
@@ -141,7 +180,7 @@ class Recommender:
                     neighbour.similarity,
                     self.encoder.same_character(neighbour.similarity),
                 )
-                for neighbour in neighbours[:limit]
+                for neighbour in neighbours[: search.limit]
             ),
             characters=tuple(
                 SimilarCharacter(snapshot.roster.characters[one.group], one.score, self._evidence(one))
@@ -192,6 +231,8 @@ class Publication:
         self._catalogue = Catalogue(settings.database_url)
         self._recommender: Recommender | None = None
         self._seen: SnapshotInfo | None = None
+        self._failed: SnapshotInfo | None = None
+        self._retry_at = 0.0
         self._trouble: SokkuriError = NoSnapshot("the published snapshot is still being opened: try again in a second")
         self._stopping = threading.Event()
         self._refreshing = threading.Lock()
@@ -211,15 +252,22 @@ class Publication:
         return recommender
 
     def refresh(self) -> None:
-        """Open what is published now, if it is not open yet. Trouble is kept for `current` and logged once."""
+        """Open what is published now, if it is not open yet. Trouble is kept for `current` and logged once.
+
+        A snapshot that could not be opened is tried again when another was published, or after RETRY_SECONDS.
+        """
         with self._refreshing:
             try:
                 published = self._catalogue.published()
-                if published == self._seen and self._recommender is not None:
+                open_already = published == self._seen and self._recommender is not None
+                if open_already or (published == self._failed and monotonic() < self._retry_at):
                     return
+                self._failed, self._retry_at = published, monotonic() + RETRY_SECONDS
                 self._recommender = self._open(published)
-                self._seen = published
+                self._seen, self._failed = published, None
             except SokkuriError as error:
+                if isinstance(error, Busy):
+                    self._failed = None  # nothing is wrong with the snapshot
                 if str(error) != str(self._trouble):
                     logger.warning("%s", error)
                 self._trouble = error
@@ -238,7 +286,11 @@ class Publication:
 
     def _watch(self) -> None:
         while True:
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:
+                # Nobody foresaw this one. A server that stopped looking would keep to an old snapshot for ever.
+                logger.exception("the published snapshot cannot be opened")
             if self._stopping.wait(self._settings.poll_seconds):
                 return
 

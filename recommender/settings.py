@@ -5,6 +5,7 @@ Not here: what a setting does. Commands and `create_app` pass a `Settings` on; n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -68,6 +69,6 @@ def _parse(name: str, text: str) -> object:
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
         raise SettingError(f"{PREFIX}{name.upper()} has to be {kind}, not {text!r}") from None
-    if isinstance(value, (int, float)) and value < 0:
+    if isinstance(value, (int, float)) and not 0 <= value < math.inf:
         raise SettingError(f"{PREFIX}{name.upper()} has to be 0 or more, not {text!r}")
     return value

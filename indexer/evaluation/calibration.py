@@ -21,16 +21,17 @@ LEAST = 10
 """A threshold rests on at least so many validation pictures, or one lucky picture would set it."""
 KNOTS = 32
 """Points that the similarity map is kept with."""
-PAIRS_PER_PICTURE = 200
+NEAREST = 12
+"""Neighbours of each validation picture that the similarity map is fitted to: as many as an answer shows."""
 
 
-def calibrate(heads: Heads, training: Part, validation: Part, seed: int) -> Calibration:
+def calibrate(heads: Heads, training: Part, validation: Part) -> Calibration:
     """Return temperature, thresholds and similarity map; without validation pictures, one that is never sure."""
     if not len(validation.characters):
         return Calibration(thresholds=dict.fromkeys(("character", "show", "type"), NEVER), precision=PRECISION)
     temperature = _temperature(heads, validation)
     probabilities = replace(heads, temperature=temperature).probabilities(validation.embeddings)
-    similarity, probability = _similarity_map(training, validation, seed)
+    similarity, probability = _similarity_map(training, validation)
     return Calibration(
         temperature=temperature,
         precision=PRECISION,
@@ -81,27 +82,18 @@ def _threshold(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> 
     return float(confidence[order][enough[-1]]) if len(enough) else NEVER
 
 
-def _similarity_map(training: Part, validation: Part, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _similarity_map(training: Part, validation: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Fit the chance that two pictures show one character to their cosine (isotonic regression), as a few knots.
 
-    The pairs are a validation picture and a training picture, as in use: a stranger's picture and a stored one. Half
-    of each picture's pairs are its nearest, since those are what results are made of; the others are drawn at random
-    and weighted for all that they stand for.
+    The pairs are those that an answer would show: a validation picture, which the model has not seen, and its nearest
+    training pictures. Pairs farther apart say nothing about what is shown, and would drown it by their number.
     """
-    generator = np.random.default_rng(seed)
-    near = min(PAIRS_PER_PICTURE // 2, len(training.embeddings))
-    rest = len(training.embeddings) - near
-    drawn = min(PAIRS_PER_PICTURE // 2, rest)
-    cosines, same, weights = [], [], []
-    for vector, character in zip(validation.embeddings, validation.characters, strict=True):
-        cosine = training.embeddings @ vector
-        order = np.argsort(-cosine)
-        chosen = np.concatenate([order[:near], generator.choice(order[near:], size=drawn, replace=False)])
-        cosines.append(cosine[chosen])
-        same.append(training.characters[chosen] == character)
-        weights.append(np.concatenate([np.ones(near), np.full(drawn, rest / max(drawn, 1))]))
-    similarity = np.concatenate(cosines).astype(np.float64)
+    nearest = min(NEAREST, len(training.characters))
+    cosines = validation.embeddings @ training.embeddings.T
+    chosen = np.argpartition(-cosines, nearest - 1, axis=1)[:, :nearest]
+    similarity = np.take_along_axis(cosines, chosen, axis=1).ravel().astype(np.float64)
+    same = (training.characters[chosen] == validation.characters[:, np.newaxis]).ravel()
     fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-    fit.fit(similarity, np.concatenate(same).astype(np.float64), sample_weight=np.concatenate(weights))
+    fit.fit(similarity, same.astype(np.float64))
     knots = np.unique(np.quantile(similarity, np.linspace(0.0, 1.0, KNOTS)))
     return tuple(knots.tolist()), tuple(fit.predict(knots).tolist())

@@ -130,7 +130,7 @@ def _fit(samples: Samples, backbone: TorchBackbone, loaded: LoadedBackbone, opti
             told(epoch.number, options.epochs)
 
         heads = train_heads(samples.hierarchy, training, validation, options, note)
-    calibration = calibrate(heads, training, validation, options.seed)
+    calibration = calibrate(heads, training, validation)
     best = min(history, key=lambda epoch: epoch.validation_loss)
     final_options = replace(options, epochs=best.number)
     heads = train_heads(samples.hierarchy, training + validation, None, final_options, lambda _: None)

@@ -6,11 +6,12 @@ tensors and runs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import sys
 import threading
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from recommender.encoders.torch_encoder import last_layer, network
+from recommender.encoders.torch_encoder import network, removed_layer
 from recommender.errors import WeightsMissing
 
 HUB_SECONDS = 5.0
@@ -68,8 +69,7 @@ def load_backbone(name: str, weights: str, seed: int) -> LoadedBackbone:
     Layers that the weights do not cover keep values drawn from `seed`. Raises ModelError, or WeightsMissing with one
     line that says what is missing and what to do.
     """
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # GoogLeNet announces a new default for its random weights
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = network(name)
     if weights == "none":
@@ -83,7 +83,7 @@ def load_backbone(name: str, weights: str, seed: int) -> LoadedBackbone:
 def _fill(model: nn.Module, name: str, state: Mapping[str, torch.Tensor], source: str) -> tuple[str, ...]:
     """Copy the tensors into the network and return the layers that they do not cover. Raises WeightsMissing."""
     own = model.state_dict()
-    removed = _removed_layer(name)
+    removed = removed_layer(name)
     offered = {
         key.removeprefix("module."): tensor
         for key, tensor in state.items()
@@ -100,13 +100,6 @@ def _fill(model: nn.Module, name: str, state: Mapping[str, torch.Tensor], source
     # A missing batch counter changes no result: files from older releases have none.
     missing = {key for key in set(own) - set(fitting) if not key.endswith("num_batches_tracked")}
     return _layers(missing)
-
-
-def _removed_layer(name: str) -> str:
-    """Return the name of the layer that `network` took away, whose weights a file may hold and nobody needs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return last_layer(torchvision.models.get_model(name, weights=None))
 
 
 def _layers(keys: Any) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,12 @@ from recommender.types import DecodedImage, Matrix
 
 BATCH = 4
 """Pictures in one forward pass. On two cores larger batches are slower: their maps no longer fit the cache."""
+OPTIONS: dict[str, dict[str, Any]] = dict.fromkeys(
+    ("googlenet", "inception_v3"), {"aux_logits": False, "init_weights": True, "transform_input": True}
+)
+"""What some networks have to be built with: no side outputs, which only their training needed, and the input scaled as
+torchvision scales it for its trained weights. Naming the initialisation keeps a warning about its default away."""
+Built = TypeVar("Built")
 
 
 def network(name: str) -> nn.Module:
@@ -34,14 +41,24 @@ def network(name: str) -> nn.Module:
     What was the input of the last layer is now the output. Where that layer is a convolution, as in SqueezeNet, its
     input is a map: the pooling that followed it now averages the map. Raises ModelError for an unknown name.
     """
+    model = _whole_network(name)
+    model.set_submodule(last_layer(model), nn.Identity())
+    return model.eval()
+
+
+def removed_layer(name: str) -> str:
+    """Return the dotted name of the layer that `network` takes away. Raises ModelError for an unknown name."""
+    return last_layer(_without_values(lambda: _whole_network(name)))
+
+
+def _whole_network(name: str) -> nn.Module:
+    """Build a torchvision classification network as it is, with random weights. Raises ModelError."""
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         raise ModelError(f"torchvision has no backbone {name!r}: did you mean {' or '.join(near) or 'vgg19'}?")
-    model: nn.Module = torchvision.models.get_model(name, weights=None)
-    path = last_layer(model)
-    model.set_submodule(path, nn.Identity())
-    return model.eval()
+    model: nn.Module = torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {}))
+    return model
 
 
 def last_layer(model: nn.Module) -> str:
@@ -59,26 +76,28 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _skeleton(name: str) -> nn.Module:
-    """Build a network whose weights are about to be replaced, without drawing random ones where that can be had."""
+def _without_values(build: Callable[[], Built]) -> Built:
+    """Build something whose weights nobody will read, without drawing random ones where that can be had."""
     try:
         with torch.device("meta"):
-            return network(name)
+            return build()
     except NotImplementedError:
         # RegNet computes its widths with tensors, which needs real ones.
-        return network(name)
+        return build()
 
 
 class TorchBackbone:
     """The Backbone of a torchvision network on the CPU in float32."""
 
     def __init__(self, model: nn.Module, space: EmbeddingSpace, preprocessing: Preprocessing, threads: int = 0) -> None:
-        if threads:
-            torch.set_num_threads(threads)
+        self._threads = threads
         # Pictures side by side in memory, channels innermost: oneDNN computes convolutions several times faster so.
         self._model = model.to(memory_format=torch.channels_last)
         self._space = space
         self._preprocessing = preprocessing
+        # OpenMP keeps a team of threads for every thread that calls it: a server with eight would have eight teams for
+        # two cores, each cold when its turn comes. So all calls come from this one thread.
+        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
 
     @classmethod
     def of_network(cls, name: str, model: nn.Module, preprocessing: Preprocessing, threads: int = 0) -> Self:
@@ -98,7 +117,7 @@ class TorchBackbone:
     @classmethod
     def load(cls, folder: ModelFolder, threads: int = 0) -> Self:
         """Open the backbone of a model folder. Raises Corrupt where the file and the network do not fit."""
-        model = _skeleton(folder.space.backbone)
+        model = _without_values(lambda: network(folder.space.backbone))
         try:
             # The tensors stay mapped from the file: nothing is copied, and processes share the memory.
             model.load_state_dict(load_file(folder.path / BACKBONE), assign=True)
@@ -131,7 +150,13 @@ class TorchBackbone:
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
             inputs = torch.from_numpy(np.stack([prepare(image, self._preprocessing) for image in batch]))
-            inputs = inputs.to(memory_format=torch.channels_last)
-            with torch.inference_mode():
-                rows[start : start + len(batch)] = self._model(inputs).numpy()
+            rows[start : start + len(batch)] = self._caller.submit(self._forward, inputs).result()
         return rows
+
+    def _forward(self, inputs: torch.Tensor) -> Matrix:
+        """Run the network on (n, 3, size, size) pictures."""
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            outputs: Matrix = self._model(inputs.to(memory_format=torch.channels_last)).numpy()
+        return outputs

@@ -364,7 +364,7 @@ def test_preprocessing_survives_json() -> None:
     other = Preprocessing(96, "pad", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     assert Preprocessing.from_json(json.loads(json.dumps(other.to_json()))) == other
     assert other.describe != Preprocessing().describe
-    assert Preprocessing().describe == ("decode512-squash224-bicubic-mean0.485,0.456,0.406-std0.229,0.224,0.225")
+    assert Preprocessing().describe == ("decode448-squash224-bicubic-mean0.485,0.456,0.406-std0.229,0.224,0.225")
 
 
 def test_thumbnails_fit_and_never_grow() -> None:

@@ -1,0 +1,62 @@
+"""The command `bench`: a group with one sub-command for each thing that is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.report import publish
+from recommender.cli import home_option, settings_of
+
+json_file = click.option(
+    "--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write figures to FILE."
+)
+quick = click.option(
+    "--quick", is_flag=True, help="Fewer repetitions: seconds instead of minutes, and rougher figures."
+)
+
+
+@click.group(
+    epilog="\b\nExamples:\n  sokkuri bench imports\n  sokkuri bench serve --json serve.json\n"
+    "  sokkuri bench accuracy pictures/ --backbone squeezenet1_0 --weights squeezenet1_0.pth"
+)
+def bench() -> None:
+    """Measure, and print the figures. Let nothing else run on the machine meanwhile."""
+
+
+@bench.command(
+    epilog="\b\nExample:\n  sokkuri bench accuracy pictures/ --backbone squeezenet1_0 --weights squeezenet1_0.pth"
+)
+@click.argument("library", type=click.Path(path_type=Path))
+@click.option("--backbone", default="vgg19", show_default=True, help="A torchvision classification network.")
+@click.option("--weights", default="imagenet", show_default=True, help="As for `sokkuri train`.")
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1, 100), help="How many splits are drawn.")
+@quick
+@json_file
+def accuracy(library: Path, backbone: str, weights: str, seeds: int, file: Path | None, *, quick: bool) -> None:
+    """Train on LIBRARY in a home of its own, and print the accuracy on pictures that were never shown."""
+    from bench.accuracy import measure_accuracy
+
+    publish(measure_accuracy(library, backbone, weights, 1 if quick else seeds), file)
+
+
+@bench.command(epilog="\b\nExamples:\n  sokkuri bench serve\n  sokkuri bench serve --quick --json serve.json")
+@home_option
+@quick
+@json_file
+def serve(home: Path | None, file: Path | None, *, quick: bool) -> None:
+    """Start the server on what is published in the home, and time requests with a JPEG of 1000×1000 pixels."""
+    from bench.serve import measure_serving
+
+    publish(measure_serving(settings_of(home), 20 if quick else 200), file)
+
+
+@bench.command(epilog="\b\nExample:\n  sokkuri bench imports --json imports.json")
+@quick
+@json_file
+def imports(file: Path | None, *, quick: bool) -> None:
+    """Time what has to start quickly: the server's modules and `sokkuri --help`."""
+    from bench.imports import measure_imports
+
+    publish(measure_imports(3 if quick else 11), file)

@@ -1,0 +1,1 @@
+"""The laws of the ports, held by every adapter, real and fake."""

@@ -62,9 +62,9 @@ def measure_serving(settings: Settings, requests: int) -> Figures:
         "median_ms": medians,
         "server_resident_mb": memory,
     }
+    model = f"{answer['model']['name']} ({answer['model']['engine']})"
     lines = (
-        f"POST of a {SIDE}×{SIDE} JPEG ({len(body):,} bytes) to {answer['model']['name']} "
-        f"({answer['model']['engine']}), {requests} requests, one client",
+        f"POST of a {SIDE}×{SIDE} JPEG ({len(body):,} bytes) to {model}: {requests} requests, one client",
         f"p50 {p50:.1f} ms, p95 {p95:.1f} ms; {share:.0%} of it inside the recommender, the rest HTTP and network",
         "medians inside: " + ", ".join(f"{step} {value:.1f}" for step, value in medians.items()) + " ms",
         f"bare forward pass {forward:.1f} ms: p50 is {p50 / forward:.2f} times that",

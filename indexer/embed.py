@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from recommender.embeddings import EmbeddingSpace
-from recommender.errors import BuildError, Busy, SpaceMismatch
+from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.folders import flush
 from recommender.ports import Backbone
 from recommender.types import DecodedImage, Matrix, PictureId
@@ -50,10 +50,14 @@ class EmbeddingTable:
             self._lock.acquire()
         except Timeout:
             raise Busy(f"another sokkuri is writing to {folder}: wait until it is done") from None
-        _claim(folder / "space.json", space)
-        self._repair()
-        self._stream = self._file.open("ab", buffering=0)
-        self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
+        try:
+            _claim(folder / "space.json", space)
+            self._repair()
+            self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
+            self._stream = self._file.open("ab", buffering=0)
+        except BaseException:
+            self._lock.release()
+            raise
 
     @classmethod
     def open(cls, home: Path, space: EmbeddingSpace) -> Self:
@@ -107,9 +111,11 @@ class EmbeddingTable:
 
     def close(self) -> None:
         """Flush, and let others write."""
-        self.flush()
-        self._stream.close()
-        self._lock.release()
+        try:
+            self.flush()
+        finally:
+            self._stream.close()
+            self._lock.release()
 
     def _mapped(self) -> NDArray[Any]:
         """Map the records from the file; an empty file cannot be mapped."""
@@ -136,13 +142,19 @@ def _check(record: Any) -> int:
 
 
 def _claim(file: Path, space: EmbeddingSpace) -> None:
-    """Write down the space of a new table, or make sure that the table is of this space."""
+    """Write down the space of a new table, or make sure that the table is of this space.
+
+    Raises Corrupt or SpaceMismatch.
+    """
     if not file.exists():
         aside = file.with_suffix(".aside")
         aside.write_text(json.dumps(space.to_json(), indent=1), encoding="utf-8")
         flush(aside)
         aside.rename(file)
-    found = EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
+    try:
+        found = EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise Corrupt(f"{file} is damaged: move the folder away and run the same again") from None
     if found != space:
         raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
 
@@ -158,7 +170,7 @@ class Embedder:
 
     def add(self, image: DecodedImage) -> None:
         """Take a picture; its embedding stands in the table after the next full batch or `finish`."""
-        if image.id in self._table:
+        if image.id in self._table or any(image.id == waiting.id for waiting in self._waiting):
             return
         self._waiting.append(image)
         if len(self._waiting) == BATCH:

@@ -19,7 +19,7 @@ from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
 from recommender.encoders.torch_encoder import TorchBackbone
-from recommender.errors import Corrupt, NotFound
+from recommender.errors import BuildError, Corrupt, NotFound
 from recommender.folders import sha256
 from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
@@ -119,7 +119,11 @@ def _publish(settings: Settings, catalogue: Catalogue, model: ModelFolder, libra
         created=created,
     )
     folder = _unused(settings.home / "snapshots", created)
-    info = write_snapshot(folder, content, lambda aside: _require_itself(aside, vectors))
+    try:
+        info = write_snapshot(folder, content, lambda aside: _require_itself(aside, vectors))
+    except RuntimeError as error:  # what FAISS makes of a full disk, at length and over several lines
+        what = str(error).split("failed: ")[-1].splitlines()[0]
+        raise BuildError(f"{folder} cannot be written ({what}): make room and run it again") from error
     catalogue.publish(info, rows_of(library))
     return info.id
 

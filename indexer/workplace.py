@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
@@ -23,6 +23,7 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
     Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to.
     """
     home = settings.home
+    owner = home / "job.owner"
     try:
         home.mkdir(parents=True, exist_ok=True)
         lock = FileLock(home / "job.lock", timeout=0)
@@ -31,7 +32,6 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
         raise Busy(f"{_owner(settings)} is at work in {home}: wait until it is done") from None
     except OSError as error:
         raise BuildError(f"{home} cannot be used ({error.strerror}): choose another folder with --home") from None
-    owner = home / "job.owner"
     try:
         owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
         for folder in ("models", "snapshots"):
@@ -40,7 +40,8 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
         with Catalogue(settings.database_url) as catalogue:
             yield catalogue
     finally:
-        owner.unlink(missing_ok=True)
+        with suppress(OSError):  # it only serves a message, and must not hide what the job ended with
+            owner.unlink(missing_ok=True)
         lock.release()
 
 

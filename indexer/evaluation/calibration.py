@@ -19,6 +19,8 @@ NEVER = 1.01
 """A threshold that no probability reaches: the level's precision was not to be had."""
 LEAST = 10
 """A threshold rests on at least so many validation pictures, or one lucky picture would set it."""
+TINY = 1e-12
+"""Keeps logarithms finite."""
 KNOTS = 32
 """Points that the similarity map is kept with."""
 NEAREST = 12
@@ -45,8 +47,10 @@ def _temperature(heads: Heads, validation: Part) -> float:
     """Return the temperature under which the true characters are most likely.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017. The likelihood has one peak: a search over
-    ever finer grids finds it.
+    ever finer grids finds it. A few pictures that are all right would ask for boundless confidence, so that one more
+    picture than there are is taken to be wrong (Platt, "Probabilistic Outputs for Support Vector Machines", 1999).
     """
+    doubt = 1.0 / (len(validation.characters) + 2)
     low, high = np.log(0.05), np.log(20.0)
     rows = np.arange(len(validation.characters))
     best = 0.0
@@ -55,8 +59,8 @@ def _temperature(heads: Heads, validation: Part) -> float:
         loss = []
         for point in grid:
             probabilities = replace(heads, temperature=float(np.exp(point))).probabilities(validation.embeddings)
-            true = probabilities.character[rows, validation.characters]
-            loss.append(-np.log(np.maximum(true, 1e-30)).mean())
+            true = np.clip(probabilities.character[rows, validation.characters], TINY, 1.0 - TINY)
+            loss.append(-((1.0 - doubt) * np.log(true) + doubt * np.log1p(-true)).mean())
         best, step = float(grid[int(np.argmin(loss))]), grid[1] - grid[0]
         low, high = best - step, best + step
     return float(np.exp(best))
@@ -93,7 +97,8 @@ def _similarity_map(training: Part, validation: Part) -> tuple[tuple[float, ...]
     chosen = np.argpartition(-cosines, nearest - 1, axis=1)[:, :nearest]
     similarity = np.take_along_axis(cosines, chosen, axis=1).ravel().astype(np.float64)
     same = (training.characters[chosen] == validation.characters[:, np.newaxis]).ravel()
-    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+    doubt = 1.0 / (len(similarity) + 2)
+    fit = IsotonicRegression(y_min=doubt, y_max=1.0 - doubt, out_of_bounds="clip")
     fit.fit(similarity, same.astype(np.float64))
     knots = np.unique(np.quantile(similarity, np.linspace(0.0, 1.0, KNOTS)))
     return tuple(knots.tolist()), tuple(fit.predict(knots).tolist())

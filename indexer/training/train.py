@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from indexer.embed import Embedder, EmbeddingTable
 from indexer.evaluation.calibration import calibrate
 from indexer.evaluation.metrics import measure
@@ -108,7 +110,10 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     samples = Samples.of(library, embeddings, options.heads.seed, alike=not loaded.random_layers)
     new_model = _fit(samples, backbone, loaded, options.heads)
     clock.lap("heads")
-    model = write_model(path, new_model, backbone.save)
+    try:
+        model = write_model(path, new_model, backbone.save)
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise BuildError(f"{path} cannot be written ({error}): make room and run it again") from None
     row = ModelRow(model.name, options.backbone, model.digest, backbone.space.fingerprint, now(), loaded.notice or None)
     catalogue.add_model(row, use=True)
     clock.lap("writing")

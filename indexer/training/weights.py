@@ -7,7 +7,6 @@ tensors and runs nothing.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import sys
 import threading
 import urllib.error
@@ -19,7 +18,6 @@ from typing import Any
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -127,14 +125,16 @@ def _from_file(file: Path) -> Mapping[str, torch.Tensor]:
         if file.suffix == ".safetensors":
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, SafetensorError, pickle.UnpicklingError):
+    except Exception as error:  # on damaged bytes torch.load raises whatever its parsers stumble over
         raise WeightsMissing(
             f"{file} cannot be read as weights: it is damaged, or holds more than tensors; "
             "Sokkuri reads .safetensors and state dicts saved with torch.save"
-        ) from None
+        ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
+    ):
         raise WeightsMissing(f"{file} is no state dict: save `model.state_dict()`, not the model")
     return state
 
@@ -153,11 +153,16 @@ def _from_hub(name: str) -> Mapping[str, torch.Tensor]:
             f"fetch {weights.url} on another machine and put it there, or use --weights PATH or --weights none"
         )
     try:
-        state: Mapping[str, torch.Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        with contextlib.redirect_stdout(sys.stderr):  # where torch says what it downloads; results go to stdout
+            state: Mapping[str, torch.Tensor] = weights.get_state_dict(
+                progress=sys.stderr.isatty(), check_hash=True, weights_only=True
+            )
+    except Exception as error:  # from a broken connection to whatever torch.load stumbles over in a damaged file
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise WeightsMissing(
-            f"the ImageNet weights of {name} could not be had ({error}): delete {cached} if it is there and try again"
-        ) from None
+            f"the ImageNet weights of {name} could not be had ({reason[0]}): "
+            f"delete {cached} if it is there and try again"
+        ) from error
     return state
 
 

@@ -27,9 +27,8 @@ from recommender.types import DecodedImage, Matrix
 
 BATCH = 4
 """Pictures in one forward pass. On two cores larger batches are slower: their maps no longer fit the cache."""
-OPTIONS: dict[str, dict[str, Any]] = dict.fromkeys(
-    ("googlenet", "inception_v3"), {"aux_logits": False, "init_weights": True, "transform_input": True}
-)
+_INCEPTION = {"aux_logits": False, "init_weights": True, "transform_input": True}
+OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 """What some networks have to be built with: no side outputs, which only their training needed, and the input scaled as
 torchvision scales it for its trained weights. Naming the initialisation keeps a warning about its default away."""
 Built = TypeVar("Built")

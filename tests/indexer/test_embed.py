@@ -1,0 +1,236 @@
+"""`indexer.embed`: what was embedded once is kept, whatever happens to the process, the disk or the file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import random
+import resource
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.embed import BATCH, Embedder, EmbeddingTable
+from recommender.embeddings import EmbeddingSpace
+from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
+from recommender.images import decode
+from recommender.types import DecodedImage, Matrix, PictureId
+from tests.fakes import colours
+from tests.pictures import picture
+
+SPACE = EmbeddingSpace("toy", weights="0" * 64, layer="penultimate", preprocessing="none", dimension=6)
+RECORD = 32 + 4 + 4 * SPACE.dimension
+_FORKING = multiprocessing.get_context("forkserver")
+
+
+def _id(number: int) -> PictureId:
+    return PictureId(hashlib.sha256(str(number).encode()).hexdigest())
+
+
+def _rows(numbers: Sequence[int]) -> Matrix:
+    """Return an embedding that can be told from its picture's number alone."""
+    return np.stack([np.random.default_rng(number).random(SPACE.dimension, np.float32) for number in numbers])
+
+
+def _append(table: EmbeddingTable, numbers: Sequence[int]) -> None:
+    table.append([_id(number) for number in numbers], _rows(numbers))
+
+
+def _file(home: Path) -> Path:
+    return home / "embeddings" / SPACE.fingerprint / "rows.bin"
+
+
+def _require_whole(home: Path) -> int:
+    """Assert that the table is the first n records, each once and each right; return n."""
+    with EmbeddingTable.open(home, SPACE) as table:
+        count = len(table)
+        assert _file(home).stat().st_size == count * RECORD
+        numbers = range(count)
+        if count:
+            assert np.array_equal(table.embeddings([_id(number) for number in numbers]), _rows(numbers))
+    return count
+
+
+def test_what_was_appended_is_read_again(tmp_path: Path) -> None:
+    """Embeddings come back bit for bit, in the order asked for, from the open table and from one opened later."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert len(table) == 0
+        _append(table, [1, 2])
+        _append(table, [3])
+        assert np.array_equal(table.embeddings([_id(3), _id(1)]), _rows([3, 1]))
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert len(table) == 3
+        assert _id(2) in table
+        assert _id(4) not in table
+        assert np.array_equal(table.embeddings([_id(1), _id(2), _id(3)]), _rows([1, 2, 3]))
+        with pytest.raises(KeyError):
+            table.embeddings([_id(4)])
+
+
+def test_each_space_has_its_own_table(tmp_path: Path) -> None:
+    """What one space knows, another does not."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, [1])
+    with EmbeddingTable.open(tmp_path, replace(SPACE, weights="1" * 64)) as table:
+        assert len(table) == 0
+
+
+def test_one_writes_at_a_time(tmp_path: Path) -> None:
+    """A second writer is told that the table is busy; when the first is done the table can be had."""
+    with EmbeddingTable.open(tmp_path, SPACE), pytest.raises(Busy, match=SPACE.fingerprint):
+        EmbeddingTable.open(tmp_path, SPACE)
+    EmbeddingTable.open(tmp_path, SPACE).close()
+
+
+def test_a_table_of_another_space_is_refused(tmp_path: Path) -> None:
+    """The space is written beside the records; where it is another one, or damaged, nothing is read or written."""
+    EmbeddingTable.open(tmp_path, SPACE).close()
+    file = _file(tmp_path).parent / "space.json"
+    written = file.read_text(encoding="utf-8")
+    file.write_text(json.dumps(replace(SPACE, layer="another").to_json()), encoding="utf-8")
+    with pytest.raises(SpaceMismatch, match=r"space\.json"):
+        EmbeddingTable.open(tmp_path, SPACE)
+    for damaged in ("", "[]", '{"backbone": "toy"}', written[:40]):
+        file.write_text(damaged, encoding="utf-8")
+        with pytest.raises(Corrupt, match=r"space\.json"):
+            EmbeddingTable.open(tmp_path, SPACE)
+    file.write_text(written, encoding="utf-8")
+    EmbeddingTable.open(tmp_path, SPACE).close()
+
+
+@pytest.mark.parametrize("cut", [1, 31, 35, RECORD - 1])
+def test_a_torn_record_is_cut(tmp_path: Path, cut: int) -> None:
+    """A record that was written in part is gone when the table is opened, and can be appended again."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(4))
+    with _file(tmp_path).open("r+b") as stream:
+        stream.truncate(4 * RECORD - cut)
+    assert _require_whole(tmp_path) == 3
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, [3])
+    assert _require_whole(tmp_path) == 4
+
+
+@pytest.mark.parametrize("position", [0, 33, 40, RECORD - 1])
+def test_a_flipped_bit_in_the_last_record_is_noticed(tmp_path: Path, position: int) -> None:
+    """A bit that changed in the id, the checksum or the embedding takes the record out of the table."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(4))
+    data = bytearray(_file(tmp_path).read_bytes())
+    data[3 * RECORD + position] ^= 4
+    _file(tmp_path).write_bytes(data)
+    assert _require_whole(tmp_path) == 3
+
+
+def _append_for_ever(home: Path) -> None:
+    """Append batches of one to twenty until the process is killed."""
+    with EmbeddingTable.open(home, SPACE) as table:
+        start = len(table)
+        while True:
+            stop = start + 1 + start % 20
+            _append(table, range(start, stop))
+            start = stop
+
+
+def test_a_killed_process_loses_nothing_that_was_whole(tmp_path: Path) -> None:
+    """After kill -9 in the middle of appending the table opens, and holds every whole record once and right."""
+    moments = random.Random(0)
+    counts = [0]
+    for _ in range(6):
+        process = _FORKING.Process(target=_append_for_ever, args=(tmp_path,))
+        process.start()
+        deadline = time.monotonic() + 60
+        while not _file(tmp_path).exists() or _file(tmp_path).stat().st_size <= counts[-1] * RECORD:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        counts.append(_require_whole(tmp_path))
+    assert counts == sorted(set(counts))
+
+
+def _append_to_a_full_disk(home: Path) -> None:
+    """Run into the end of the disk with the table open, and go on once there is room."""
+    with EmbeddingTable.open(home, SPACE) as table:
+        _append(table, range(2))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * RECORD + 5, most))
+        try:
+            _append(table, range(2, 9))
+        except BuildError as error:
+            (home / "said").write_text(str(error), encoding="utf-8")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        _append(table, range(2, 5))
+        assert np.array_equal(table.embeddings([_id(4)]), _rows([4]))
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_table_usable(tmp_path: Path) -> None:
+    """Where the disk is full the error names file and remedy, and the table is as it was before the append."""
+    process = _FORKING.Process(target=_append_to_a_full_disk, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    assert "rows.bin cannot grow (File too large): make room" in said
+    assert "\n" not in said
+    assert _require_whole(tmp_path) == 5
+
+
+class _ColourBackbone:
+    """A backbone whose features are colours; it remembers how many pictures it was given at a time."""
+
+    space = replace(SPACE, dimension=12)
+    engine = "fake"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def features(self, images: Sequence[DecodedImage]) -> Matrix:
+        """Return a row for each picture."""
+        self.batches.append(len(images))
+        return np.stack([colours(image) for image in images])
+
+
+def test_pictures_go_through_the_backbone_once_and_in_batches(tmp_path: Path) -> None:
+    """Full batches are embedded as they fill, the rest at the end, and a picture that is known never again."""
+    images = [decode(picture(seed)) for seed in range(BATCH + 3)]
+    backbone = _ColourBackbone()
+    with EmbeddingTable.open(tmp_path, backbone.space) as table:
+        embedder = Embedder(backbone, table)
+        for image in [*images, *images]:
+            embedder.add(image)
+        embedder.finish()
+        embedder.finish()
+        assert embedder.embedded == len(images)
+        assert len(table) == len(images)
+        expected = backbone.space.embed(np.stack([colours(image) for image in images]))
+        assert np.array_equal(table.embeddings([image.id for image in images]), expected)
+    assert backbone.batches == [BATCH, 3]
+    with EmbeddingTable.open(tmp_path, backbone.space) as table:
+        embedder = Embedder(backbone, table)
+        for image in images:
+            embedder.add(image)
+        embedder.finish()
+    assert embedder.embedded == 0
+    assert backbone.batches == [BATCH, 3]
+
+
+def test_a_picture_twice_in_one_batch_is_embedded_once(tmp_path: Path) -> None:
+    """Two files with the same bytes are one picture, even before the first of them was embedded."""
+    image = decode(picture(1))
+    backbone = _ColourBackbone()
+    with EmbeddingTable.open(tmp_path, backbone.space) as table:
+        embedder = Embedder(backbone, table)
+        embedder.add(image)
+        embedder.add(image)
+        embedder.finish()
+        assert len(table) == embedder.embedded == 1
+    assert backbone.batches == [1]

@@ -1,0 +1,82 @@
+"""`recommender.settings`: the environment is read in one way, and a mistake in it is told, not ignored."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from recommender.errors import SettingError
+from recommender.settings import PREFIX, Settings
+
+NAMES = [field.name for field in fields(Settings)]
+
+
+def test_every_setting_has_a_default_that_works() -> None:
+    """An empty environment is enough, and variables of other programs do not matter."""
+    assert Settings.from_env({}) == Settings() == Settings.from_env({"PATH": "/bin", "NOT_SOKKURI_HOME": "x"})
+
+
+def test_each_field_has_its_variable() -> None:
+    """Every field is read from SOKKURI_<FIELD>, in the type of its default."""
+    environment = {
+        "SOKKURI_HOME": "/data/sokkuri",
+        "SOKKURI_DATABASE": "sqlite:////data/catalogue.db",
+        "SOKKURI_MAX_BYTES": "1000",
+        "SOKKURI_MAX_PIXELS": "2000",
+        "SOKKURI_ENGINE": "torch",
+        "SOKKURI_THREADS": "3",
+        "SOKKURI_POLL_SECONDS": "0.25",
+        "SOKKURI_QUEUE": "0",
+    }
+    assert {PREFIX + name.upper() for name in NAMES} == set(environment)
+    assert Settings.from_env(environment) == Settings(
+        home=Path("/data/sokkuri"),
+        database="sqlite:////data/catalogue.db",
+        max_bytes=1000,
+        max_pixels=2000,
+        engine="torch",
+        threads=3,
+        poll_seconds=0.25,
+        queue=0,
+    )
+
+
+def test_an_override_wins_unless_it_is_none() -> None:
+    """What a command's option says goes before the environment; an option that was not given says nothing."""
+    environment = {"SOKKURI_HOME": "/environment", "SOKKURI_THREADS": "2"}
+    assert Settings.from_env(environment, home=Path("/option")).home == Path("/option")
+    assert Settings.from_env(environment, home=None, threads=None) == Settings.from_env(environment)
+
+
+def test_an_unknown_setting_is_named() -> None:
+    """A misspelt variable is an error that names it and lists all settings."""
+    with pytest.raises(SettingError, match="SOKKURI_HOMME") as caught:
+        Settings.from_env({"SOKKURI_HOMME": "/data"})
+    for name in NAMES:
+        assert PREFIX + name.upper() in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("max_bytes", "max_pixels", "threads", "queue") for value in ("many", "-1", "1.5")),
+        ("threads", ""),
+        *(("poll_seconds", value) for value in ("soon", "", "-0.5", "nan", "inf", "-inf")),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(name: str, value: str) -> None:
+    """A number that is none, is negative or is not finite is an error that names the variable and the value."""
+    variable = PREFIX + name.upper()
+    with pytest.raises(SettingError, match=variable) as caught:
+        Settings.from_env({variable: value})
+    assert repr(value) in str(caught.value)
+
+
+def test_the_catalogue_is_in_the_home_unless_told_otherwise() -> None:
+    """The default database is HOME/catalogue.db, whatever the home is called; SOKKURI_DATABASE replaces it."""
+    for home in ("var", "/data/そっくり 100%/a#b", "relative/folder"):
+        assert make_url(Settings(home=Path(home)).database_url).database == f"{home}/catalogue.db"
+    assert Settings(database="postgresql://host/base").database_url == "postgresql://host/base"

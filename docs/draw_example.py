@@ -1,9 +1,9 @@
 """Draw a small library of made-up characters, to try Sokkuri without any pictures of one's own.
 
-    python docs/draw_example.py FOLDER
+    python docs/draw_example.py FOLDER [--question FILE]
 
 Three shows, each with its own way of drawing; three characters in each; sixteen pictures of each character, no two
-alike. README's picture of the page and its example answer come from it.
+alike. The question is one more picture, which the library does not hold: README shows the answer to it.
 """
 
 from __future__ import annotations
@@ -182,7 +182,9 @@ def main() -> None:
     """Draw the library into the folder that the command line names."""
     parser = argparse.ArgumentParser(description="Draw a small library of made-up characters.")
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--question", type=Path, help="Also draw one picture that is not in the library.")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     with _table(folder, "shows.csv") as shows, _table(folder, "characters.csv") as characters:
         csv.writer(shows).writerows([("show", "title", "year"), *((s, v.title, v.year) for s, v in STYLES.items())])
         write = csv.writer(characters).writerow
@@ -195,6 +197,9 @@ def main() -> None:
                 for number in range(PICTURES):
                     dice = random.Random(f"{show}/{slug}/{number}")
                     draw(style, who, dice).save(folder / show / slug / f"{number:02}.png")
+    if arguments.question:
+        show = "paper-moon-club"
+        draw(STYLES[show], IDENTITIES[show][0], random.Random("question")).save(arguments.question)
 
 
 def _table(folder: Path, name: str) -> TextIO:

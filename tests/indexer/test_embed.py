@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import random
 import resource
 import signal
 import time
@@ -140,7 +139,7 @@ def _append_for_ever(home: Path) -> None:
 
 def test_a_killed_process_loses_nothing_that_was_whole(tmp_path: Path) -> None:
     """After kill -9 in the middle of appending the table opens, and holds every whole record once and right."""
-    moments = random.Random(0)
+    moments = np.random.default_rng(0)
     counts = [0]
     for _ in range(6):
         process = _FORKING.Process(target=_append_for_ever, args=(tmp_path,))

@@ -1,0 +1,167 @@
+"""`indexer.split`: 70/20/10 in each character, the same for the same seed, and no near-duplicate on both sides."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from indexer.split import PARTS, SHARES, near_duplicate_groups, split
+from recommender.embeddings import unit_length
+from recommender.images import decode, perceptual_hash
+from recommender.types import DecodedImage, Matrix
+from tests.fakes import colours
+from tests.pictures import picture, pixels, saved
+
+RNG = np.random.default_rng(0)
+
+
+def _alone(count: int) -> NDArray[np.int64]:
+    """Return groups of one picture each."""
+    return np.arange(count, dtype=np.int64)
+
+
+def _random_vectors(count: int, dimension: int = 64) -> Matrix:
+    """Return unit vectors none of which is near another."""
+    return unit_length(np.random.default_rng(7).standard_normal((count, dimension)).astype(np.float32))
+
+
+def test_each_character_is_divided_70_20_10() -> None:
+    """The shares hold in every class, to within one picture, and not only on the whole."""
+    labels = np.repeat(np.arange(4), [100, 50, 37, 10])
+    division = split(labels, _alone(len(labels)), seed=3)
+    for label in range(4):
+        parts = division.part[labels == label]
+        for part, share in enumerate(SHARES):
+            assert abs(np.count_nonzero(parts == part) - share * len(parts)) <= 1
+
+
+def test_parts_cover_every_picture_once() -> None:
+    """The rows of the three parts together are all rows."""
+    division = split(np.repeat([0, 1], 15), _alone(30), seed=0)
+    assert sorted(np.concatenate([division.rows(part) for part in PARTS])) == list(range(30))
+
+
+def test_the_seed_decides() -> None:
+    """The same seed gives the same split, another seed another one."""
+    labels = np.repeat(np.arange(3), 30)
+    first, again, other = (split(labels, _alone(90), seed).part for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 25)), min_size=1, max_size=80),
+    st.integers(0, 2**32 - 1),
+)
+def test_groups_never_straddle(pictures: list[tuple[int, int]], seed: int) -> None:
+    """Whatever the labels and groups are, a group lies in one part, every picture in some part, and training has one.
+
+    A group that is a good deal of its character can upset the shares; more than one such group's size it may not.
+    """
+    labels = np.unique([label for label, _ in pictures], return_inverse=True)[1].astype(np.int64)
+    groups = np.unique([group for _, group in pictures], return_inverse=True)[1].astype(np.int64)
+    division = split(labels, groups, seed)
+    assert all(len(set(division.part[groups == group])) == 1 for group in set(groups))
+    assert set(division.part) <= set(range(len(PARTS)))
+    assert len(division.rows("train"))
+    largest = np.bincount(groups).max()
+    if len(set(zip(groups, labels, strict=True))) == len(set(groups)):  # no group of several characters
+        for label in set(labels):
+            parts = division.part[labels == label]
+            for part, share in enumerate(SHARES):
+                assert np.count_nonzero(parts == part) <= share * len(parts) + largest
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_tiny_classes_are_trained_on_first(count: int) -> None:
+    """A character of one to three pictures has at least one in training."""
+    division = split(np.zeros(count, dtype=np.int64), _alone(count), seed=0)
+    assert len(division.rows("train")) >= 1
+    assert sum(len(division.rows(part)) for part in PARTS) == count
+
+
+def _versions(seed: int) -> list[DecodedImage]:
+    """Return one picture as a user's folder has it: as it is, smaller, recompressed, a little brighter."""
+    image = Image.fromarray(pixels(seed, (160, 120)))
+    brighter = Image.fromarray(np.clip(np.asarray(image).astype(int) + 8, 0, 255).astype(np.uint8))
+    files = (
+        saved(image),
+        saved(image.resize((80, 60), Image.Resampling.LANCZOS)),
+        saved(image, "JPEG", quality=60),
+        saved(image, "WEBP", quality=50),
+        saved(brighter),
+    )
+    return [decode(file) for file in files]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_copies_of_a_picture_are_one_group_and_strangers_are_not(*, seen: bool) -> None:
+    """Resized, re-encoded and brightened copies share a group; other pictures do not; with the hashes alone as well."""
+    originals = range(12)
+    images = [version for seed in originals for version in _versions(seed)]
+    vectors = np.stack([colours(image) for image in images])
+    groups = near_duplicate_groups([perceptual_hash(image) for image in images], vectors if seen else None)
+    by_picture = groups.reshape(len(originals), -1)
+    assert (by_picture == by_picture[:, :1]).all()
+    assert len(set(by_picture[:, 0])) == len(originals)
+
+
+def test_flat_drawings_with_one_hash_are_strangers_where_the_embeddings_say_so() -> None:
+    """A perceptual hash that two pictures share by chance does not make them one."""
+    vectors = _random_vectors(3)
+    assert len(set(near_duplicate_groups([0, 0, 0], vectors))) == 3
+    assert len(set(near_duplicate_groups([0, 0, 0], None))) == 1
+
+
+def test_embeddings_that_coincide_are_one_group_whatever_the_hashes_say() -> None:
+    """The same scene, cut differently, has another hash and the same embedding."""
+    vectors = _random_vectors(3)
+    vectors[2] = vectors[0]
+    one, other, third = near_duplicate_groups([0, 2**64 - 1, 0x5555555555555555], vectors)
+    assert one == third
+    assert one != other
+
+
+def test_near_duplicates_of_near_duplicates_belong_together() -> None:
+    """A chain of small changes is one group, across the blocks in which pairs are compared."""
+    angles = np.append(np.linspace(0, 5, 1100), 5.64)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    hashes = [int(value) for value in RNG.integers(0, 2**63, len(angles))]
+    groups = near_duplicate_groups(hashes, vectors)
+    assert len(set(groups[:1100])) == 1
+    assert groups[1100] not in groups[:1100]
+
+
+def test_one_picture_is_one_group() -> None:
+    """Nothing is compared where there is one picture or none."""
+    assert near_duplicate_groups([5], np.ones((1, 1), np.float32)).tolist() == [0]
+    assert near_duplicate_groups([], np.ones((0, 4), np.float32)).tolist() == []
+
+
+def test_leaks_of_a_naive_split_are_counted() -> None:
+    """Where pictures have near-duplicates a split by picture would leak, and without any it would not."""
+    labels = np.zeros(200, dtype=np.int64)
+    assert split(labels, _alone(200), seed=0).leaks_of_naive_split() == 0
+    pairs = np.repeat(np.arange(100), 2)
+    # Of a pair, one is trained on and the other is not with a chance of 2 × 0.7 × 0.3.
+    assert split(labels, pairs, seed=0).leaks_of_naive_split() == pytest.approx(42, abs=15)
+
+
+def test_pictures_of_one_frame_at_two_sizes_do_not_leak() -> None:
+    """End to end on pixels: both sizes of every frame are in one part."""
+    frames = []
+    for seed in range(20):
+        large = Image.open(io.BytesIO(picture(seed, (128, 96))))
+        frames += [decode(saved(large)), decode(saved(large.resize((64, 48))))]
+    groups = near_duplicate_groups([perceptual_hash(frame) for frame in frames], None)
+    division = split(np.zeros(len(frames), dtype=np.int64), groups, seed=1)
+    pairs = division.part.reshape(-1, 2)
+    assert (pairs[:, 0] == pairs[:, 1]).all()
+    assert division.leaks_of_naive_split() > 0

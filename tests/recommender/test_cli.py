@@ -1,0 +1,219 @@
+"""The command `sokkuri` in processes of its own: quick to start, helpful, and never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+
+from recommender.cli import COMMANDS, group
+
+SOKKURI = Path(sys.executable).with_name("sokkuri")
+HEAVY = ("torch", "torchvision", "faiss", "sklearn", "sqlalchemy", "PIL", "indexer", "bench")
+SECONDS = 60
+
+
+def sokkuri(*arguments: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return subprocess.run(
+        [SOKKURI, *arguments],
+        env={**os.environ, "SOKKURI_HOME": str(home), **settings},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Give every command with its full name, those within groups too."""
+    for name in COMMANDS:
+        if find_spec(COMMANDS[name][0].partition(":")[0]) is None:
+            continue
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", one) for inner, one in command.commands.items())
+
+
+def imported_after(code: str) -> set[str]:
+    """Return the packages that a fresh Python has imported after running `code`."""
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, check=True)
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`sokkuri --help` loads no network library, no index, no database and none of the commands."""
+    found = imported_after("sys.argv = ['sokkuri', '--help']; from recommender.cli import main; main()")
+    assert "click" in found
+    assert not found & {*HEAVY, "web", "flask"}
+
+
+def test_web_imports_nothing_heavy() -> None:
+    """`import web` loads no network library, no index and no database: workers do, after the fork."""
+    found = imported_after("import web")
+    assert "flask" in found
+    assert not found & set(HEAVY)
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    """The list shows all commands, in order, each with one line of help; and the way from a folder to answers."""
+    done = sokkuri("--help", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = " ".join(done.stdout.split())
+    places = [text.index(f" {name} {summary}") for name, (_, summary) in COMMANDS.items()]
+    assert places == sorted(places)
+    assert "\n    sokkuri train LIBRARY\n" in done.stdout
+    assert "\\b" not in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_each_command_says_itself(name: str) -> None:
+    """The line in the list is the first line of the command's own help."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command = getattr(import_module(module), attribute)
+    assert (command.help or "").partition("\n")[0] == COMMANDS[name][1]
+    assert COMMANDS[name][1].endswith(".")
+
+
+def test_every_command_shows_an_example() -> None:
+    """The help of each command ends with a call that can be copied, of that very command."""
+    for name, command in commands():
+        if isinstance(command, click.Group):
+            continue
+        lines = command.get_help(click.Context(command, info_name=f"sokkuri {name}")).splitlines()
+        examples = lines[next((n for n, line in enumerate(lines) if "Example" in line), len(lines)) :]
+        assert any(line.strip().startswith(f"sokkuri {name}") for line in examples), name
+
+
+def test_every_command_takes_a_home() -> None:
+    """Whatever looks at the home can be told where it is, in the same words."""
+    for name, command in commands():
+        options = {option for parameter in command.params for option in parameter.opts}
+        if not isinstance(command, click.Group) and not name.startswith("bench"):
+            assert "--home" in options, name
+
+
+def test_importing_a_command_needs_no_network_library() -> None:
+    """Even a command's own --help is there at once: what it runs is imported when it runs."""
+    for name in ("train", "ask"):
+        found = imported_after(f"sys.argv = ['sokkuri', '{name}', '--help']; from recommender.cli import main; main()")
+        assert not found & {"torch", "torchvision", "sklearn"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nonsense",), "nonsense"),
+        (("--nonsense",), "--nonsense"),
+        (("ask",), "PICTURE"),
+        (("ask", "x.png", "--limit", "0"), "--limit"),
+        (("ask", "x.png", "--limit", "many"), "many"),
+        (("db", "nonsense"), "nonsense"),
+    ],
+)
+def test_wrong_usage_is_exit_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """A wrong call ends with 2 and one line on stderr that names what is wrong and where to find help."""
+    done = sokkuri(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "--help" in done.stderr
+
+
+def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
+    """`sokkuri` alone is wrong usage too, but what helps there is the list of commands."""
+    done = sokkuri(home=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(name in done.stderr for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (("models",), {}, "sokkuri train LIBRARY"),
+        (("ask", "nothing.png"), {}, "sokkuri train LIBRARY"),
+        (("models",), {"SOKKURI_HOMME": "x"}, "SOKKURI_HOMME"),
+        (("models",), {"SOKKURI_THREADS": "many"}, "SOKKURI_THREADS"),
+        (("models",), {"SOKKURI_DATABASE": "no URL"}, "SOKKURI_DATABASE"),
+        (("use", "nobody"), {}, "'nobody'"),
+        (("db", "upgrade", "--home", "/proc/nowhere"), {}, "/proc/nowhere"),
+    ],
+)
+def test_what_a_user_can_cause_is_exit_1(
+    tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], said: str
+) -> None:
+    """An error ends with 1, nothing on stdout and one line on stderr, which says what was wrong."""
+    done = sokkuri(*arguments, home=tmp_path / "home", **settings)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("sokkuri: ")
+    assert said in done.stderr
+
+
+def test_a_damaged_catalogue_is_exit_1(tmp_path: Path) -> None:
+    """A catalogue that is no database is told in a line as well."""
+    (tmp_path / "catalogue.db").write_bytes(b"no database " * 1000)
+    done = sokkuri("snapshots", home=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "damaged" in done.stderr
+
+
+def test_interrupting_is_exit_130(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of the work ends with 130 and one line, and leaves no job behind."""
+    library = tmp_path / "library"
+    library.mkdir()
+    os.mkfifo(library / "shows.csv")  # reading it waits for a writer, so the job is in its middle for as long as needed
+    with subprocess.Popen(
+        [SOKKURI, "train", library, "--backbone", "squeezenet1_1", "--weights", "none", "--home", tmp_path / "home"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            wait_for_reader(library / "shows.csv", process)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert stdout == ""
+    assert [line for line in stderr.splitlines() if line] == ["sokkuri: stopped; what was finished stays"]
+    assert sokkuri("db", "upgrade", home=tmp_path / "home").returncode == 0
+
+
+def wait_for_reader(fifo: Path, process: subprocess.Popen[str]) -> None:
+    """Return when a process has opened a named pipe for reading."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("nobody reads the pipe")
+
+
+def test_a_reader_that_goes_away_is_no_error_message(tmp_path: Path) -> None:
+    """`sokkuri ... | head` ends quietly."""
+    script = f"{SOKKURI} --help | true"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []

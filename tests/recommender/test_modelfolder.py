@@ -1,0 +1,167 @@
+"""`recommender.modelfolder`: a trained model comes back from the disk as it was, or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from recommender.calibration import Calibration
+from recommender.embeddings import EmbeddingSpace
+from recommender.errors import BuildError, Corrupt, LabelMismatch, NotFound
+from recommender.folders import sha256
+from recommender.heads import SPACES, Heads
+from recommender.images import Preprocessing
+from recommender.labels import Hierarchy
+from recommender.modelfolder import BACKBONE, HEADS, MANIFEST, ModelFolder, NewModel, write_model
+from recommender.types import Character, Matrix, Show
+
+SHOW = Show("show", "Shöw そ", 2001)
+HIERARCHY = Hierarchy.of((Character("a", "A", SHOW, "male"), Character("b", "B", SHOW, None)))
+SPACE = EmbeddingSpace("toy", "w" * 64, "penultimate", Preprocessing(size=64).describe, dimension=4)
+CALIBRATION = Calibration(1.7, 0.95, {"character": 0.5}, (0.0, 0.5, 1.0), (0.1, 0.2, 0.9))
+NOTICE = "This model is untrained."
+EMBEDDINGS: Matrix = np.eye(4, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A written model, and its manifest to tamper with."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What model.json says."""
+        fields: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        return fields
+
+    def rewrite(self, manifest: object) -> None:
+        """Replace model.json."""
+        (self.path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def new_model(**weights: object) -> NewModel:
+    """Invent a model."""
+    generator = np.random.default_rng(0)
+    tensors = {}
+    for name, space in zip(SPACES, HIERARCHY.spaces, strict=True):
+        tensors[f"{name}.weight"] = generator.normal(size=(len(space), 4)).astype(np.float32)
+        tensors[f"{name}.bias"] = generator.normal(size=len(space)).astype(np.float32)
+    heads = Heads.from_tensors(HIERARCHY, tensors, CALIBRATION.temperature)
+    about = {"source": "none", "untrained": True, "random_layers": [], "notice": NOTICE} | weights
+    return NewModel(SPACE, Preprocessing(size=64), heads, CALIBRATION, about, {"metrics": {"character": 0.5}})
+
+
+def save_backbone(file: Path) -> None:
+    """Write a backbone of one tensor."""
+    save_file({"layer.weight": np.arange(12, dtype=np.float32)}, file)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Write a model."""
+    return Files(write_model(tmp_path / "models" / "toy-1", new_model(), save_backbone).path)
+
+
+def test_a_model_comes_back_as_it_was(files: Files) -> None:
+    """Name, labels, space, preprocessing, calibration, notice, tensors and probabilities survive the disk."""
+    folder, model = ModelFolder.open(files.path), new_model()
+    assert folder.name == "toy-1"
+    assert folder.hierarchy == HIERARCHY
+    assert (folder.space, folder.preprocessing, folder.calibration) == (SPACE, model.preprocessing, CALIBRATION)
+    assert (folder.untrained, folder.notice) == (True, NOTICE)
+    assert folder.manifest["metrics"] == {"character": 0.5}
+    found, expected = folder.heads().probabilities(EMBEDDINGS), model.heads.probabilities(EMBEDDINGS)
+    assert np.array_equal(found.character, expected.character)
+    assert np.array_equal(load_file(files.path / BACKBONE)["layer.weight"], np.arange(12, dtype=np.float32))
+
+
+def test_the_folder_holds_three_files_and_no_pickle(files: Files) -> None:
+    """A model is two safetensors files and model.json, which holds the checksums and label digests."""
+    assert {file.name for file in files.path.iterdir()} == {MANIFEST, BACKBONE, HEADS}
+    assert set(files.manifest["files"]) == {BACKBONE, HEADS}
+    assert files.manifest["labels"]["digests"] == {space.name: space.digest for space in HIERARCHY.spaces}
+    assert ModelFolder.open(files.path).digest == sha256(files.path / MANIFEST)
+
+
+@pytest.mark.parametrize("name", [BACKBONE, HEADS])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing"])
+def test_a_damaged_file_is_named(files: Files, name: str, damage: str) -> None:
+    """A changed bit, a missing end or a missing file: opening raises Corrupt with the file's name and what to do."""
+    file = files.path / name
+    data = bytearray(file.read_bytes())
+    if damage == "flipped":
+        data[-1] ^= 1
+        file.write_bytes(data)
+    elif damage == "cut":
+        file.write_bytes(data[:-1])
+    else:
+        file.unlink()
+    with pytest.raises(Corrupt, match=f"/toy-1/{name} .*sokkuri train"):
+        ModelFolder.open(files.path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '{"format": 1}', '{"format": 1, "files": []}', "\x80"])
+def test_a_manifest_that_cannot_be_read_is_named(files: Files, text: str) -> None:
+    """A model.json that is cut off or is no description of a model is Corrupt."""
+    (files.path / MANIFEST).write_bytes(text.encode("latin-1"))
+    with pytest.raises(Corrupt, match=f"/toy-1/{MANIFEST} is damaged"):
+        ModelFolder.open(files.path)
+
+
+@pytest.mark.parametrize("field", ["format", "weights", "labels", "preprocessing", "space", "calibration", "files"])
+def test_a_missing_field_is_noticed_at_opening(files: Files, field: str) -> None:
+    """What a server will need later is looked at when the model is opened, not in the middle of a request."""
+    fields = files.manifest
+    del fields[field]
+    files.rewrite(fields)
+    with pytest.raises(Corrupt, match=MANIFEST):
+        ModelFolder.open(files.path)
+
+
+def test_another_format_is_refused(files: Files) -> None:
+    """A model of a later Sokkuri is refused in words that say so."""
+    files.rewrite(files.manifest | {"format": 2})
+    with pytest.raises(Corrupt, match="format 2"):
+        ModelFolder.open(files.path)
+
+
+def test_labels_that_were_tampered_with_are_refused(files: Files) -> None:
+    """Labels whose digest is not the recorded one would put wrong names to right numbers: LabelMismatch."""
+    fields = files.manifest
+    fields["labels"]["characters"].reverse()
+    files.rewrite(fields)
+    with pytest.raises(LabelMismatch, match="label space character"):
+        ModelFolder.open(files.path)
+
+
+def test_a_model_that_is_not_there_is_named() -> None:
+    """Opening a model that does not exist says which, and how to list those that do."""
+    with pytest.raises(NotFound, match="'nobody'.*sokkuri models"):
+        ModelFolder.open(Path("models") / "nobody")
+
+
+def test_a_name_is_used_once(files: Files) -> None:
+    """A second model of the same name is refused, and the first stays as it is."""
+    before = sha256(files.path / MANIFEST)
+    with pytest.raises(BuildError, match="'toy-1'.*--name"):
+        write_model(files.path, new_model(notice="other"), save_backbone)
+    assert sha256(files.path / MANIFEST) == before
+
+
+def test_nothing_remains_of_a_model_that_could_not_be_written(tmp_path: Path) -> None:
+    """Where the backbone cannot be saved there is no half of a model."""
+
+    def fail(file: Path) -> None:
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_model(tmp_path / "models" / "toy-1", new_model(), fail)
+    assert list((tmp_path / "models").iterdir()) == []

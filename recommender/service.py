@@ -233,7 +233,7 @@ class Publication:
         self._seen: SnapshotInfo | None = None
         self._failed: SnapshotInfo | None = None
         self._retry_at = 0.0
-        self._trouble: SokkuriError = NoSnapshot("the published snapshot is still being opened: try again in a second")
+        self._trouble: SokkuriError | None = None
         self._stopping = threading.Event()
         self._refreshing = threading.Lock()
         self._watcher: threading.Thread | None = None
@@ -247,33 +247,33 @@ class Publication:
         """Return the recommender to answer with. Raises what stood in the way of opening one."""
         recommender = self._recommender
         if recommender is None:
+            trouble = self._trouble or NoSnapshot("the published snapshot is still being opened: try again in a second")
             # A fresh error each time: raising one object in several threads would tangle their tracebacks.
-            raise type(self._trouble)(str(self._trouble))
+            raise type(trouble)(str(trouble))
         return recommender
 
     def refresh(self) -> None:
-        """Open what is published now, if it is not open yet. Trouble is kept for `current` and logged once.
+        """Open what is published now, if it is not open yet. Trouble is kept for `current`.
 
         A snapshot that could not be opened is tried again when another was published, or after RETRY_SECONDS.
         """
         with self._refreshing:
             try:
                 published = self._catalogue.published()
-                open_already = published == self._seen and self._recommender is not None
-                if open_already or (published == self._failed and monotonic() < self._retry_at):
+                if published == self._failed and monotonic() < self._retry_at:
                     return
-                self._failed, self._retry_at = published, monotonic() + RETRY_SECONDS
-                self._recommender = self._open(published)
-                self._seen, self._failed = published, None
+                if published != self._seen or self._recommender is None:
+                    self._failed, self._retry_at = published, monotonic() + RETRY_SECONDS
+                    self._recommender = self._open(published)
+                    self._seen = published
+                self._failed = self._trouble = None
             except SokkuriError as error:
                 if isinstance(error, Busy):
                     self._failed = None  # nothing is wrong with the snapshot
-                if str(error) != str(self._trouble):
-                    logger.warning("%s", error)
                 self._trouble = error
 
     def watch(self) -> None:
-        """Refresh now and then every `poll_seconds` in a thread of its own, until `close`."""
+        """Refresh now and then every `poll_seconds` in a thread of its own, until `close`. Trouble is logged once."""
         self._watcher = threading.Thread(target=self._watch, name="publication", daemon=True)
         self._watcher.start()
 
@@ -285,12 +285,17 @@ class Publication:
         self._catalogue.close()
 
     def _watch(self) -> None:
+        told = ""
         while True:
             try:
                 self.refresh()
             except Exception:
                 # Nobody foresaw this one. A server that stopped looking would keep to an old snapshot for ever.
                 logger.exception("the published snapshot cannot be opened")
+            trouble = str(self._trouble or "")
+            if trouble and trouble != told:
+                logger.warning("%s", trouble)
+            told = trouble
             if self._stopping.wait(self._settings.poll_seconds):
                 return
 

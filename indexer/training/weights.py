@@ -67,21 +67,21 @@ def load_backbone(name: str, weights: str, seed: int) -> LoadedBackbone:
     Layers that the weights do not cover keep values drawn from `seed`. Raises ModelError, or WeightsMissing with one
     line that says what is missing and what to do.
     """
+    # What can fail comes first: drawing the random weights of a large network takes seconds.
+    removed = removed_layer(name)
+    state = None if weights == "none" else _from_hub(name) if weights == "imagenet" else _from_file(Path(weights))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = network(name)
-    if weights == "none":
-        layers = _layers(model.state_dict())
-        return LoadedBackbone(model, "none", layers, untrained=True)
-    state = _from_hub(name) if weights == "imagenet" else _from_file(Path(weights))
+    if state is None:
+        return LoadedBackbone(model, "none", _layers(model.state_dict()), untrained=True)
     source = "imagenet" if weights == "imagenet" else Path(weights).name
-    return LoadedBackbone(model, source, _fill(model, name, state, source), untrained=False)
+    return LoadedBackbone(model, source, _fill(model, state, f"{source} for {name}", removed), untrained=False)
 
 
-def _fill(model: nn.Module, name: str, state: Mapping[str, torch.Tensor], source: str) -> tuple[str, ...]:
+def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], what: str, removed: str) -> tuple[str, ...]:
     """Copy the tensors into the network and return the layers that they do not cover. Raises WeightsMissing."""
     own = model.state_dict()
-    removed = removed_layer(name)
     offered = {
         key.removeprefix("module."): tensor
         for key, tensor in state.items()
@@ -91,7 +91,7 @@ def _fill(model: nn.Module, name: str, state: Mapping[str, torch.Tensor], source
     misfits = sorted(set(offered) - set(fitting))
     if misfits or not fitting:
         raise WeightsMissing(
-            f"{source} holds weights of another network than {name}: "
+            f"the weights {what} are those of another network: "
             f"{len(misfits)} tensors do not fit ({_listed(misfits) or 'it holds none'}); name the right --backbone"
         )
     model.load_state_dict(fitting, strict=False)

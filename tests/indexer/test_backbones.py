@@ -23,14 +23,14 @@ from recommender.modelfolder import BACKBONE, ModelFolder, NewModel, write_model
 from recommender.types import Character, Show
 from tests.pictures import picture
 
-SMALL = ("squeezenet1_1", "mobilenet_v3_small", "resnet18", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_x_400mf")
+SMALL = ("squeezenet1_1", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5")
 """Networks that are quick enough to be computed with real weights."""
 DIMENSIONS = {
     "vgg19": 4096,
     "squeezenet1_0": 512,
     "mobilenet_v2": 1280,
     "resnet50": 2048,
-    "efficientnet_v2_s": 1280,
+    "efficientnet_b0": 1280,
     "convnext_tiny": 768,
     "vit_b_16": 768,
     "swin_t": 768,
@@ -146,7 +146,7 @@ def _stored(folder: Path, backbone: TorchBackbone) -> ModelFolder:
     return write_model(folder, model, backbone.save)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18", "regnet_x_400mf", "googlenet"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", "regnet_x_400mf"])
 def test_a_stored_backbone_gives_the_same_features(name: str, tmp_path: Path) -> None:
     """Through a real model folder and back, features are equal bit for bit, and so is the embedding space."""
     torch.manual_seed(0)
@@ -177,7 +177,8 @@ def test_weights_of_another_network_in_a_model_folder_are_damage(tmp_path: Path)
     torch.manual_seed(0)
     backbone = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=96))
     folder = _stored(tmp_path / "one", backbone)
-    TorchBackbone.of_network("resnet18", network("resnet18"), Preprocessing(size=96)).save(folder.path / BACKBONE)
+    other = network("shufflenet_v2_x0_5")
+    TorchBackbone.of_network("shufflenet_v2_x0_5", other, Preprocessing(size=96)).save(folder.path / BACKBONE)
     with pytest.raises(Corrupt, match=r"backbone\.safetensors.* is damaged .*train the model again"):
         ModelFolder.open(folder.path)
     with pytest.raises(Corrupt, match=r"backbone\.safetensors does not fit squeezenet1_1: train the model again"):

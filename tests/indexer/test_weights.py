@@ -110,13 +110,13 @@ def test_layers_that_stay_random_are_named(tmp_path: Path) -> None:
     part = {name: tensor for name, tensor in _state().items() if re.match(r"features\.[0-6]\.", name)}
     file = _saved(tmp_path / "part.pth", part)
     one, again, other = (load_backbone(NAME, file, seed) for seed in (1, 1, 2))
-    assert one.random_layers[0] == "features.7.squeeze"
-    assert one.random_layers[-1] == "features.12.expand3x3"
+    assert one.random_layers[0] == "features.7.expand1x1"
+    assert one.random_layers[-1] == "features.12.squeeze"
     assert len(one.random_layers) == 6 * 3
     assert not one.untrained
     assert "partly trained" in one.notice
     assert "18 layers" in one.notice
-    assert "features.7.squeeze" in one.notice
+    assert "features.7.expand1x1" in one.notice
     assert "12 more" in one.notice
     assert weights_digest(one.model) == weights_digest(again.model) != weights_digest(other.model)
     kept = one.model.state_dict()

@@ -108,10 +108,7 @@ def scan(
     in the order of the paths, so that they can be embedded in the same pass. A picture that cannot be used is a
     reject and stops nothing. Raises BadLibrary where the folder as a whole is of no use or a table is wrong.
     """
-    if not root.is_dir():
-        raise BadLibrary(f"{root} {'is not a folder' if root.exists() else 'does not exist'}: name a folder {LAYOUT}")
-    tables = read_tables(root)
-    listing = _list(root)
+    tables, listing = _survey(root)
     entries: list[Entry] = []
     rejects = listing.rejects
     kept: dict[PictureId, Entry] = {}
@@ -131,6 +128,18 @@ def scan(
         first = f"the first is {rejects[0].path}: {rejects[0].reason}"
         raise BadLibrary(f"none of the {len(rejects)} pictures in {root} can be used; {first}")
     return Library(root, tuple(entries), tuple(rejects), tables.extras, tuple(sorted(listing.ignored)))
+
+
+def require_library(root: Path) -> None:
+    """Raise what `scan` would raise before it opens a picture: cheap, for whoever has costly work to do before."""
+    _survey(root)
+
+
+def _survey(root: Path) -> tuple[Tables, _Listing]:
+    """Read the tables and the names of the files. Raises BadLibrary."""
+    if not root.is_dir():
+        raise BadLibrary(f"{root} {'is not a folder' if root.exists() else 'does not exist'}: name a folder {LAYOUT}")
+    return read_tables(root), _list(root)
 
 
 def _judge(examined: _Examined, tables: Tables, kept: Mapping[PictureId, Entry]) -> Entry | Reject:

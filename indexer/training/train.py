@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from indexer.embed import Embedder, EmbeddingTable
 from indexer.evaluation.calibration import calibrate
 from indexer.evaluation.metrics import measure
-from indexer.library import LIBRARY_LIMITS, Library, scan
+from indexer.library import LIBRARY_LIMITS, Library, require_library, scan
 from indexer.progress import progress
 from indexer.samples import Samples
 from indexer.split import PARTS, SHARES
@@ -95,6 +95,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     """Train a model on a library and make it the one in use. Raises BadLibrary, ModelError or BuildError."""
     clock = Stopwatch()
     path = _path_of_model(settings.home / "models", options)
+    require_library(root)
     loaded = load_backbone(options.backbone, options.weights, options.heads.seed)
     backbone = TorchBackbone.of_network(options.backbone, loaded.model, Preprocessing(), settings.threads)
     clock.lap("weights")

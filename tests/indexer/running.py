@@ -22,7 +22,15 @@ SECONDS = 120
 """A command that takes longer than this hangs."""
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
-    ["indexer.commands", "indexer.reindex", "indexer.training.train", "recommender.asking", "torchvision.models"]
+    [
+        "indexer.commands",
+        "indexer.reindex",
+        "indexer.training.train",
+        "recommender.asking",
+        "torchvision.models",
+        "pytest",
+        "hypothesis",
+    ]
 )
 
 

@@ -210,7 +210,7 @@ def test_asking_too_early_says_what_to_run(tmp_path: Path) -> None:
 def test_interrupting_is_exit_130(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a job ends with 130 and one line, and the job lets go of the home."""
     os.mkfifo(tmp_path / "job.owner")  # writing to it waits for a reader: the job stays in its middle
-    command = [SOKKURI, "db", "upgrade", "--home", tmp_path]
+    command = [str(SOKKURI), "db", "upgrade", "--home", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + SECONDS

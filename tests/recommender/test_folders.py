@@ -50,7 +50,7 @@ def test_nothing_remains_of_a_failure(tmp_path: Path, error: type[BaseException]
 
 
 def test_a_killed_process_leaves_only_what_sweep_removes(tmp_path: Path) -> None:
-    """After kill -9 in the middle there is no target, and `sweep` removes the rest without touching finished folders."""
+    """After kill -9 in the middle there is no target, and `sweep` removes the rest but no finished folder."""
     with written_aside(tmp_path / "finished") as aside:
         (aside / "a.txt").write_text("a")
     died = subprocess.run([sys.executable, "-c", DIES, str(tmp_path / "target")], check=False)

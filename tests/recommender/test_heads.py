@@ -61,6 +61,15 @@ def test_the_lists_are_consistent(cast: list[tuple[int, str | None]], seed: int,
         assert (probabilities <= 1).all()
 
 
+def test_no_sum_exceeds_certainty() -> None:
+    """Where one show or type has all 200 characters, its probability is 1 and not a rounding error more."""
+    hierarchy = hierarchy_of([(0, "male")] * 200)
+    for seed in range(20):
+        found = random_heads(hierarchy, seed).probabilities(vectors(seed, 40))
+        assert found.show.max() <= 1
+        assert found.type.max() <= 1
+
+
 def test_a_score_is_the_sum_of_three_scores() -> None:
     """The probabilities are one softmax over character, show and type scores added up."""
     hierarchy = hierarchy_of([(0, "male"), (0, "female"), (1, "male")])
@@ -88,7 +97,7 @@ def test_without_any_type_the_type_list_is_zero() -> None:
 
 
 def test_an_untyped_character_gets_the_types_mean() -> None:
-    """The type head gives an untyped character neither an advantage nor a handicap: equal type scores change nothing."""
+    """The type head neither favours nor handicaps an untyped character: equal type scores change nothing."""
     hierarchy = hierarchy_of([(0, "male"), (0, None)])
     heads = random_heads(hierarchy, 7)
     flat = {**heads.weights, "type": np.zeros((3, DIMENSION), np.float32)}
@@ -101,7 +110,7 @@ def test_an_untyped_character_gets_the_types_mean() -> None:
 
 
 def test_temperature_softens_and_keeps_the_order() -> None:
-    """A higher temperature makes the best character less sure and leaves the order alone; a low one does the reverse."""
+    """A high temperature makes the best character less sure, a low one surer, and the order stays."""
     heads, embeddings = random_heads(hierarchy_of([(n % 3, "male") for n in range(8)]), 9), vectors(10)
     cold, plain, warm = (
         replace(heads, temperature=temperature).probabilities(embeddings).character for temperature in (0.25, 1.0, 4.0)

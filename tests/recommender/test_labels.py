@@ -1,4 +1,4 @@
-"""`recommender.labels`: class numbers depend on the set of characters alone, and the arrows between spaces are right."""
+"""`recommender.labels`: class numbers depend on the set of characters alone, and the arrows are right."""
 
 from __future__ import annotations
 

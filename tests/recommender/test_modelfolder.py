@@ -143,14 +143,14 @@ def test_labels_that_were_tampered_with_are_refused(files: Files) -> None:
 
 def test_a_model_that_is_not_there_is_named() -> None:
     """Opening a model that does not exist says which, and how to list those that do."""
-    with pytest.raises(NotFound, match="'nobody'.*sokkuri models"):
+    with pytest.raises(NotFound, match=r"'nobody'.*sokkuri models"):
         ModelFolder.open(Path("models") / "nobody")
 
 
 def test_a_name_is_used_once(files: Files) -> None:
     """A second model of the same name is refused, and the first stays as it is."""
     before = sha256(files.path / MANIFEST)
-    with pytest.raises(BuildError, match="'toy-1'.*--name"):
+    with pytest.raises(BuildError, match=r"'toy-1'.*--name"):
         write_model(files.path, new_model(notice="other"), save_backbone)
     assert sha256(files.path / MANIFEST) == before
 

@@ -306,18 +306,15 @@ def test_pictures_that_a_filter_hides_do_not_count(tmp_path: Path) -> None:
     """A show's score under a filter is that of its passing pictures: hidden ones do not water it down."""
     mixed, plain = Show("mixed", "Mixed"), Show("plain", "Plain")
     him, her = Character("him", "Him", mixed, "male"), Character("her", "Her", mixed, "female")
-    other = Character("other", "Other", plain, "male")
-    rows = [him] * 3 + [her] * 200 + [other] * 20
-    degrees = [10.0] * 3 + [85.0] * 200 + [30.0] * 20
+    other, last = Character("other", "Other", plain, "male"), Character("last", "Last", Show("far", "Far"), "male")
+    rows = [him] * 3 + [her] * 200 + [other] * 20 + [last] * 20
+    degrees = [10.0] * 3 + [85.0] * 200 + [60.0] * 20 + [89.0] * 20
     recommender = Recommender(
         FakeEncoder({him: image()}), snapshot_of(tmp_path / "s", rows, at_angles(degrees)), Limits()
     )
-    query = Query(filters=Filters(type="male"))
-    found = recommender.similar_to_picture(recommender.snapshot.picture(222), query)
-    assert [one.show for one in found.shows] == [plain, mixed]
-    # Seen from a picture at 10 degrees, two at 10 degrees are left beside the twenty at 30.
-    found = recommender.similar_to_picture(recommender.snapshot.picture(0), query)
-    assert [one.show for one in found.shows] == [mixed, plain]
+    # Seen from a picture at 10 degrees, two alike are left, which is more than twenty at 60.
+    found = recommender.similar_to_picture(recommender.snapshot.picture(0), Query(filters=Filters(type="male")))
+    assert [one.show for one in found.shows] == [mixed, plain, last.show]
 
 
 # Stored pictures, shows and names
@@ -411,16 +408,17 @@ def test_nothing_published_is_said(tmp_path: Path) -> None:
 
 def test_the_first_snapshot_is_noticed_too(tmp_path: Path) -> None:
     """A server that was started too early answers once something is published."""
-    publication = Publication(Settings(home=tmp_path / "home"), lambda _settings, _model: world.encoder)
+    encoders: list[Encoder] = []
+    publication = Publication(Settings(home=tmp_path / "home"), lambda _settings, _model: encoders[0])
     publication.refresh()
-    world = build(tmp_path)
+    encoders.append(build(tmp_path).encoder)
     publication.refresh()
     assert publication.current().snapshot.info.id == "s1"
     publication.close()
 
 
 def test_a_new_snapshot_arrives_without_a_failed_answer(own_world: World) -> None:
-    """A new snapshot is served within two seconds, and no answer of the threads that keep asking fails or mixes the two."""
+    """A new snapshot is served within two seconds; no answer to those who keep asking fails or mixes the two."""
     settings = replace(own_world.settings, poll_seconds=Settings().poll_seconds)
     publication = Publication(settings, lambda _settings, _model: own_world.encoder)
     publication.refresh()

@@ -1,0 +1,186 @@
+"""The laws of `Encoder`, held by the fake of the tests and by a real torchvision network with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from recommender.calibration import Calibration
+from recommender.encoder import ModelEncoder
+from recommender.encoders.torch_encoder import TorchBackbone, network
+from recommender.errors import SpaceMismatch
+from recommender.heads import SPACES, Heads
+from recommender.images import Preprocessing, decode
+from recommender.labels import Hierarchy
+from recommender.modelfolder import ModelFolder, NewModel, write_model
+from recommender.ports import Encoder
+from recommender.types import Character, DecodedImage, Encoding, Prediction, Show
+from tests.fakes import FakeEncoder
+from tests.pictures import picture
+
+SEA, HILLS = Show("sea", "Sea"), Show("hills", "Hills")
+CAST = (
+    Character("ada", "Ada", SEA, "female"),
+    Character("bob", "Bob", SEA, "male"),
+    Character("cat", "Cat", HILLS, None),
+)
+HIERARCHY = Hierarchy.of(CAST)
+BATCH = 7
+"""More pictures than go through a network at once."""
+
+
+@pytest.fixture(scope="module")
+def images() -> list[DecodedImage]:
+    """Return a batch of pictures of several sizes."""
+    return [decode(picture(seed, (40 + 30 * seed, 90 - 5 * seed))) for seed in range(BATCH)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """Write a model folder: SqueezeNet and heads, both with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = network("squeezenet1_1")
+    backbone = TorchBackbone.of_network("squeezenet1_1", net, Preprocessing(size=64))
+    generator = np.random.default_rng(0)
+    tensors = {
+        f"{name}.{part}": generator.normal(scale=3, size=shape).astype(np.float32)
+        for name, space in zip(SPACES, HIERARCHY.spaces, strict=True)
+        for part, shape in (("weight", (len(space), backbone.space.dimension)), ("bias", (len(space),)))
+    }
+    heads = Heads.from_tensors(HIERARCHY, tensors, 1.0)
+    calibration = Calibration(thresholds={"character": 0.6, "show": 0.6, "type": 0.6})
+    weights = {"untrained": True, "notice": "This model is untrained."}
+    new_model = NewModel(backbone.space, backbone.preprocessing, heads, calibration, weights, {})
+    return write_model(tmp_path_factory.mktemp("models") / "random", new_model, backbone.save)
+
+
+@pytest.fixture(params=["fake", "torch"])
+def encoder(request: pytest.FixtureRequest, images: list[DecodedImage]) -> Encoder:
+    """Return an encoder of each kind."""
+    if request.param == "fake":
+        return FakeEncoder(dict(zip(CAST, images, strict=False)))
+    folder: ModelFolder = request.getfixturevalue("model")
+    return ModelEncoder(folder, TorchBackbone.load(folder))
+
+
+def probabilities(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Return the probability of each label."""
+    return {one.label: one.probability for one in predictions}
+
+
+def test_embeddings_have_unit_length_and_the_declared_space(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """Every vector is float32, of the space's dimension and of length 1, and says which space it is of."""
+    for encoding in encoder.encode(images):
+        vector = encoding.embedding.vector
+        assert vector.shape == (encoder.space.dimension,)
+        assert vector.dtype == np.float32
+        assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+        assert encoding.embedding.space == encoder.space.fingerprint
+
+
+def assert_alike(one: Encoding, other: Encoding) -> None:
+    """Hold two encodings equal, as far as the order of additions lets them be."""
+    np.testing.assert_allclose(one.embedding.vector, other.embedding.vector, atol=1e-5)
+    for ours, theirs in (
+        (one.types, other.types),
+        (one.characters, other.characters),
+        (one.shows, other.shows),
+    ):
+        assert probabilities(ours) == pytest.approx(probabilities(theirs), abs=1e-4)
+    assert (one.verdict.level, one.verdict.label) == (other.verdict.level, other.verdict.label)
+
+
+def test_a_batch_equals_single_calls(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """What is said about a picture does not depend on the others in its batch, and the order is kept."""
+    together = encoder.encode(images)
+    assert len(together) == len(images)
+    for image, encoding in zip(images, together, strict=True):
+        assert_alike(encoding, encoder.encode([image])[0])
+
+
+def test_pictures_are_told_apart(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """Different pictures have different embeddings, and one picture twice has the same."""
+    vectors = np.stack([encoding.embedding.vector for encoding in encoder.encode([*images, images[0]])])
+    assert np.abs(vectors[0] - vectors[-1]).max() < 1e-5
+    assert all(np.abs(vectors[0] - other).max() > 1e-4 for other in vectors[1:-1])
+
+
+def test_no_pictures_give_no_encodings(encoder: Encoder) -> None:
+    """An empty batch is no error."""
+    assert encoder.encode([]) == []
+
+
+def test_labels_are_those_of_the_hierarchy_best_first(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """Each list names every label of its space once, by falling probability."""
+    for encoding in encoder.encode(images):
+        lists = (encoding.types, encoding.characters, encoding.shows)
+        for space, predictions in zip(encoder.hierarchy.spaces, lists, strict=True):
+            assert sorted(one.label for one in predictions) == sorted(space.labels)
+            values = [one.probability for one in predictions]
+            assert values == sorted(values, reverse=True)
+            assert all(0 <= value <= 1 for value in values)
+
+
+def test_labels_are_consistent(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """Characters sum to 1, a show's probability is the sum of its characters', a type's likewise."""
+    for encoding in encoder.encode(images):
+        characters = probabilities(encoding.characters)
+        assert sum(characters.values()) == pytest.approx(1.0)
+        for show, probability in probabilities(encoding.shows).items():
+            own = [characters[one.label] for one in encoder.hierarchy.characters if one.show.slug == show]
+            assert probability == pytest.approx(sum(own))
+        for kind, probability in probabilities(encoding.types).items():
+            own = [characters[one.label] for one in encoder.hierarchy.characters if one.type == kind]
+            assert probability == pytest.approx(sum(own))
+
+
+def test_the_verdict_is_one_of_the_best_labels(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """What the model is sure of is the head of a list, with its probability; or nothing."""
+    for encoding in encoder.encode(images):
+        best = {"type": encoding.types[0], "character": encoding.characters[0], "show": encoding.shows[0]}
+        verdict = encoding.verdict
+        if verdict.level == "unknown":
+            assert verdict.label is None
+        else:
+            assert Prediction(verdict.label or "", verdict.probability) == best[verdict.level]
+
+
+def test_same_character_is_a_probability_that_rises(encoder: Encoder) -> None:
+    """The more similar two pictures are, the likelier they show one character."""
+    found = [encoder.same_character(similarity) for similarity in np.linspace(-1, 1, 21)]
+    assert found == sorted(found)
+    assert all(0 <= value <= 1 for value in found)
+
+
+def test_a_model_says_who_it_is(encoder: Encoder) -> None:
+    """Name, backbone and engine are there for every answer; an untrained model has a notice."""
+    assert encoder.info.name
+    assert encoder.info.backbone == encoder.space.backbone
+    assert encoder.info.engine.endswith(encoder.space.precision)
+    assert bool(encoder.info.notice) == encoder.info.untrained
+
+
+def test_a_reopened_model_says_the_same(model: ModelFolder, images: list[DecodedImage]) -> None:
+    """Two openings of one folder agree to the last bit, and so does the space that the weights themselves give."""
+    first, second = (ModelEncoder(model, TorchBackbone.load(ModelFolder.open(model.path))) for _ in range(2))
+    for one, other in zip(first.encode(images[:2]), second.encode(images[:2]), strict=True):
+        assert np.array_equal(one.embedding.vector, other.embedding.vector)
+        assert one.characters == other.characters
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        again = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=64))
+    assert again.space == model.space
+
+
+@pytest.mark.parametrize("size", [64, 80])
+def test_a_backbone_of_another_space_is_refused(model: ModelFolder, size: int) -> None:
+    """Other weights or another preprocessing under the same heads is a SpaceMismatch that names the model."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1 if size == 64 else 0)
+        other = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=size))
+    with pytest.raises(SpaceMismatch, match="model random"):
+        ModelEncoder(model, other)

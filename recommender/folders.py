@@ -63,12 +63,24 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def shown(path: Path) -> str:
+    """Return a path as messages show it: from the kind of artefact on, `snapshots/<id>/index.faiss`.
+
+    A message may travel to a stranger's browser, whom it does not concern where the home lies.
+    """
+    parts = path.parts
+    for kind in ("snapshots", "models"):
+        if kind in parts:
+            return "/".join(parts[len(parts) - 1 - parts[::-1].index(kind) :])
+    return "/".join(parts[-2:])
+
+
 def check_files(folder: Path, checksums: dict[str, str], remedy: str) -> None:
     """Raise Corrupt, naming the file, unless each file of the folder has its checksum. `remedy` ends the message."""
     for name, expected in checksums.items():
         try:
             found = sha256(folder / name)
         except OSError as error:
-            raise Corrupt(f"{folder / name} cannot be read ({error.strerror}): {remedy}") from None
+            raise Corrupt(f"{shown(folder / name)} cannot be read ({error.strerror}): {remedy}") from None
         if found != expected:
-            raise Corrupt(f"{folder / name} is damaged (its SHA-256 is not the one recorded): {remedy}")
+            raise Corrupt(f"{shown(folder / name)} is damaged (its SHA-256 is not the one recorded): {remedy}")

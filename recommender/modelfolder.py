@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from recommender.calibration import Calibration
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Corrupt, LabelMismatch, NotFound
-from recommender.folders import check_files, sha256, written_aside
+from recommender.folders import check_files, sha256, shown, written_aside
 from recommender.heads import Heads
 from recommender.images import Preprocessing
 from recommender.labels import Hierarchy
@@ -49,19 +49,19 @@ class ModelFolder:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
             if manifest["format"] != FORMAT:
                 raise Corrupt(
-                    f"{path / MANIFEST} has format {manifest['format']}, this Sokkuri reads format {FORMAT}: {REMEDY}"
+                    f"{shown(path / MANIFEST)} has format {manifest['format']}, this Sokkuri reads {FORMAT}: {REMEDY}"
                 )
             checksums = manifest["files"]
         except FileNotFoundError:
-            raise NotFound(f"there is no model {path.name!r} in {path.parent}: `sokkuri models` lists them") from None
+            raise NotFound(f"there is no model {path.name!r}: `sokkuri models` lists them") from None
         except (ValueError, KeyError, TypeError):
-            raise Corrupt(f"{path / MANIFEST} is damaged: {REMEDY}") from None
+            raise Corrupt(f"{shown(path / MANIFEST)} is damaged: {REMEDY}") from None
         folder = cls(path, manifest)
         try:
             check_files(path, checksums, REMEDY)
             folder._check_fields()
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Corrupt(f"{path / MANIFEST} is damaged: {REMEDY}") from None
+            raise Corrupt(f"{shown(path / MANIFEST)} is damaged: {REMEDY}") from None
         return folder
 
     def _check_fields(self) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from recommender.catalogue import Catalogue
 from recommender.embeddings import require_same_space, unit_length
 from recommender.errors import Busy, InvalidQuery, LabelMismatch, NoSnapshot, NotFound, SokkuriError
+from recommender.folders import check_files
 from recommender.gate import Gate
 from recommender.images import Limits, decode
 from recommender.ports import Encoder
@@ -52,6 +53,8 @@ CANDIDATES = 1000
 """How many neighbours are grouped into characters and shows; ten times the largest answer."""
 RETRY_SECONDS = 30.0
 """How long a snapshot that could not be opened is left alone: every try reads all of its files."""
+SHORTEST_POLL = 0.05
+"""Seconds between two looks for a new snapshot, whatever the settings say: less would only burn a core."""
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +230,7 @@ class Publication:
 
     def __init__(self, settings: Settings, open_encoder: Callable[[Settings, str], Encoder] | None = None) -> None:
         self._settings = settings
-        self._open_encoder = open_encoder or _encoder_of_settings
+        self._open_encoder = open_encoder or self._open_model
         self._catalogue = Catalogue(settings.database_url)
         self._recommender: Recommender | None = None
         self._seen: SnapshotInfo | None = None
@@ -296,7 +299,7 @@ class Publication:
             if trouble and trouble != told:
                 logger.warning("%s", trouble)
             told = trouble
-            if self._stopping.wait(self._settings.poll_seconds):
+            if self._stopping.wait(max(self._settings.poll_seconds, SHORTEST_POLL)):
                 return
 
     def _open(self, published: SnapshotInfo) -> Recommender:
@@ -316,12 +319,13 @@ class Publication:
             encoder = self._open_encoder(settings, published.model)
         return Recommender(encoder, snapshot, Limits.of(settings), settings.queue)
 
+    def _open_model(self, settings: Settings, name: str) -> Encoder:
+        """Open a model, unchanged since it was trained, with the engine of the settings."""
+        from recommender.encoders import open_encoder
+        from recommender.modelfolder import MANIFEST, REMEDY
 
-def _encoder_of_settings(settings: Settings, model: str) -> Encoder:
-    """Open a model with the engine of the settings."""
-    from recommender.encoders import open_encoder
-
-    return open_encoder(settings, model)
+        check_files(settings.home / "models" / name, {MANIFEST: self._catalogue.model(name).digest}, REMEDY)
+        return open_encoder(settings, name)
 
 
 def _check_limit(query: Query) -> None:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt, InvalidQuery, NotFound
-from recommender.folders import check_files, sha256, written_aside
+from recommender.folders import check_files, sha256, shown, written_aside
 from recommender.indexes.faiss_index import FaissIndex
 from recommender.labels import Hierarchy
 from recommender.ports import NeighbourIndex
@@ -159,7 +159,7 @@ def open_snapshot(folder: Path, digest: str) -> Snapshot:
     check_files(folder, {MANIFEST: digest}, REMEDY)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if manifest["format"] != FORMAT:
-        raise Corrupt(f"{folder} has format {manifest['format']} and this Sokkuri reads format {FORMAT}: {REMEDY}")
+        raise Corrupt(f"{shown(folder)} has format {manifest['format']} and this Sokkuri reads {FORMAT}: {REMEDY}")
     check_files(folder, manifest["files"], REMEDY)
     snapshot = Snapshot(
         info=_info(manifest, digest),
@@ -171,7 +171,7 @@ def open_snapshot(folder: Path, digest: str) -> Snapshot:
     )
     counts = {len(snapshot.index), len(snapshot.pictures), len(snapshot.character_of), snapshot.info.pictures}
     if len(counts) > 1:
-        raise Corrupt(f"{folder} holds {sorted(counts)} pictures, depending on the file: {REMEDY}")
+        raise Corrupt(f"{shown(folder)} holds {sorted(counts)} pictures, depending on the file: {REMEDY}")
     return snapshot
 
 

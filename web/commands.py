@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recommender.cli import home_option, settings_of
 from recommender.errors import SettingError
 from recommender.settings import Settings
 
@@ -39,14 +40,14 @@ GUNICORN: dict[str, Any] = {
 }
 
 
-@click.command()
-@click.option("--home", type=click.Path(path_type=Path), help="Where models and snapshots are kept  [default: var]")
+@click.command(epilog="\b\nExamples:\n  sokkuri serve\n  sokkuri serve --host 0.0.0.0 --port 8080 --workers 2")
+@home_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, MAX_PORT), help="0 takes a free one.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 def serve(home: Path | None, host: str, port: int, workers: int) -> None:
     """Serve the page and the JSON interface until Ctrl-C or SIGTERM."""
-    settings = shared_among(workers, Settings.from_env(os.environ, home=home))
+    settings = shared_among(workers, settings_of(home))
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     greeting = f"Sokkuri is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import Corrupt
+from recommender.folders import shown
 from recommender.types import Matrix, Neighbour, Vector
 
 
@@ -35,7 +36,7 @@ class FaissIndex:
         try:
             return cls(faiss.read_index(str(file)))
         except RuntimeError:
-            raise Corrupt(f"{file} is not an index that FAISS can read: run `sokkuri reindex LIBRARY`") from None
+            raise Corrupt(f"{shown(file)} is not an index that FAISS can read: run `sokkuri reindex LIBRARY`") from None
 
     def save(self, file: Path) -> None:
         """Write the index to a file."""

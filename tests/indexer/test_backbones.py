@@ -37,8 +37,6 @@ DIMENSIONS = {
     "densenet121": 1024,
     "googlenet": 1024,
     "inception_v3": 2048,
-    "maxvit_t": 512,
-    "mnasnet0_5": 1280,
     "alexnet": 4096,
 }
 """How long the input of the last layer is, from the papers and torchvision's source."""
@@ -150,7 +148,7 @@ def _stored(folder: Path, backbone: TorchBackbone) -> ModelFolder:
 def test_a_stored_backbone_gives_the_same_features(name: str, tmp_path: Path) -> None:
     """Through a real model folder and back, features are equal bit for bit, and so is the embedding space."""
     torch.manual_seed(0)
-    backbone = TorchBackbone.of_network(name, network(name), Preprocessing(size=96))
+    backbone = TorchBackbone.of_network(name, network(name), Preprocessing(size=64))
     images = [decode(picture(seed)) for seed in range(3)]
     folder = _stored(tmp_path / "models" / "one", backbone)
     again = TorchBackbone.load(ModelFolder.open(folder.path))
@@ -163,7 +161,7 @@ def test_a_stored_backbone_gives_the_same_features(name: str, tmp_path: Path) ->
 def test_a_batch_gives_what_single_calls_give() -> None:
     """How many pictures are asked about at once does not matter, nor does their order; none give no rows."""
     torch.manual_seed(0)
-    backbone = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=96))
+    backbone = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=64))
     images = [decode(picture(seed)) for seed in range(7)]
     batch = backbone.features(images)
     singles = np.concatenate([backbone.features([image]) for image in images])
@@ -175,10 +173,10 @@ def test_a_batch_gives_what_single_calls_give() -> None:
 def test_weights_of_another_network_in_a_model_folder_are_damage(tmp_path: Path) -> None:
     """A backbone file that does not fit model.json is named, with what to do."""
     torch.manual_seed(0)
-    backbone = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=96))
+    backbone = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=64))
     folder = _stored(tmp_path / "one", backbone)
     other = network("shufflenet_v2_x0_5")
-    TorchBackbone.of_network("shufflenet_v2_x0_5", other, Preprocessing(size=96)).save(folder.path / BACKBONE)
+    TorchBackbone.of_network("shufflenet_v2_x0_5", other, Preprocessing(size=64)).save(folder.path / BACKBONE)
     with pytest.raises(Corrupt, match=r"backbone\.safetensors.* is damaged .*train the model again"):
         ModelFolder.open(folder.path)
     with pytest.raises(Corrupt, match=r"backbone\.safetensors does not fit squeezenet1_1: train the model again"):

@@ -386,16 +386,23 @@ def _wait_for(condition: Callable[[], object], running: Running | None = None) -
         time.sleep(0.0005)
 
 
-@pytest.mark.usefixtures("untouched")
 def test_only_one_job_at_a_time(world: World) -> None:
-    """A second job ends at once, names the first, and disturbs it in nothing."""
-    first = world.start("train", world.library, "--backbone", "alexnet", "--weights", "none", "--json")
-    _wait_for((world.home / "job.owner").exists)
-    time.sleep(0.05)
-    line = world.run("reindex", world.library).line
-    assert re.search(r"sokkuri train \(process [0-9]+\) is at work in .*: wait until it is done", line)
-    first.signal(signal.SIGKILL)
-    assert first.wait().code == -signal.SIGKILL
+    """A second job ends at once and names the first, which goes on undisturbed; a job that was killed holds nothing."""
+    owner = world.home / "job.owner"
+    before = world.published().info
+    first = world.start("reindex", world.library)
+    _wait_for(lambda: owner.exists() and owner.stat().st_size)
+    first.signal(signal.SIGSTOP)
+    for arguments in (("reindex", world.library), ("train", world.library, *BACKBONE), ("rollback",)):
+        line = world.run(*arguments).line
+        assert re.search(r"sokkuri reindex \(process [0-9]+\) is at work in .*: wait until it is done", line)
+    assert world.published().info == before
+    first.signal(signal.SIGCONT)
+    assert first.wait().code == 0
+    second = world.start("reindex", world.library)
+    _wait_for(lambda: owner.exists() and owner.stat().st_size)
+    second.signal(signal.SIGKILL)
+    assert second.wait().code in {0, -signal.SIGKILL}  # 0: it was done before the signal came
     assert world.reindex("--dry-run")["pictures"] == PICTURES
 
 

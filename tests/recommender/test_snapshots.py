@@ -106,7 +106,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, damage: str) -> None
         file.write_bytes(data[: len(data) // 2])
     else:
         file.unlink()
-    with pytest.raises(Corrupt, match=rf"/s1/{name} .*sokkuri (rollback|reindex)"):
+    with pytest.raises(Corrupt, match=rf"s1/{name} .*sokkuri (rollback|reindex)"):
         open_snapshot(tmp_path / "s1", info.digest)
 
 

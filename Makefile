@@ -31,8 +31,8 @@ run: $(READY) ## train on LIBRARY, index it and serve it: make run LIBRARY=folde
 test: lint browser ## everything that CI runs: format, lint, types, tests, browser
 	$(BIN)/pytest
 
-test-fast: $(READY) ## the tests without a browser or full-size models
-	$(BIN)/pytest -m 'not browser and not big'
+test-fast: $(READY) ## what a change is tried with: no browser, no full-size model, no killed servers
+	$(BIN)/pytest -n 2 -m 'not browser and not big and not slow'
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -169,6 +169,7 @@ def test_only_the_doors_read_the_environment() -> None:
         assert not passed or module.path in READS_ENVIRONMENT, module.path
 
 
+@pytest.mark.slow
 def test_importing_builds_nothing(tmp_path: Path) -> None:
     """All modules can be imported in an empty folder without a file appearing there or a thread being started."""
     (tmp_path / "empty").mkdir(mode=0o555)

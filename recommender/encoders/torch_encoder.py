@@ -118,7 +118,7 @@ class TorchBackbone:
         """Open the backbone of a model folder. Raises Corrupt where the file and the network do not fit."""
         model = _without_values(lambda: network(folder.space.backbone))
         try:
-            # The tensors stay mapped from the file: nothing is copied, and processes share the memory.
+            # Linear layers, most of VGG19, stay mapped from the file, and processes share their memory.
             model.load_state_dict(load_file(folder.path / BACKBONE), assign=True)
         except (RuntimeError, SafetensorError):
             raise Corrupt(f"{folder.path / BACKBONE} does not fit {folder.space.backbone}: {REMEDY}") from None

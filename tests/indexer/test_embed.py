@@ -137,6 +137,7 @@ def _append_for_ever(home: Path) -> None:
             start = stop
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_that_was_whole(tmp_path: Path) -> None:
     """After kill -9 in the middle of appending the table opens, and holds every whole record once and right."""
     moments = np.random.default_rng(0)

@@ -31,6 +31,8 @@ from tests.indexer.libraries import library
 from tests.indexer.running import Done, Running, sokkuri
 from tests.pictures import picture, pixels, saved
 
+pytestmark = pytest.mark.slow
+
 BACKBONE = ("--backbone", "squeezenet1_1", "--weights", "none")
 PICTURES = 48
 

@@ -191,6 +191,7 @@ def upgrade_together(urls: list[str], barrier: Barrier) -> None:
         upgrade(url)
 
 
+@pytest.mark.slow
 def test_upgrades_at_once(tmp_path: Path) -> None:
     """Processes that upgrade a new catalogue at the same moment all succeed."""
     urls = [f"sqlite:///{tmp_path / str(number) / 'catalogue.db'}" for number in range(10)]
@@ -205,6 +206,7 @@ def test_upgrades_at_once(tmp_path: Path) -> None:
     assert {current(url) for url in urls} == {head()}
 
 
+@pytest.mark.slow
 def test_alembic_command(tmp_path: Path) -> None:
     """A developer's `alembic` finds the settings' catalogue, upgrades it, and sees nothing left to do."""
     environment = {**os.environ, "SOKKURI_HOME": str(tmp_path / "home")}

@@ -382,6 +382,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["UPDATE pictures", "DELETE FROM pictures", "INSERT INTO publications", "COMMIT"])
 def test_killed_publication(moment: str, filled: Catalogue, url: str) -> None:
     """A process that is killed inside the transaction leaves the earlier publication whole, and no lock behind."""
@@ -394,6 +395,7 @@ def test_killed_publication(moment: str, filled: Catalogue, url: str) -> None:
     assert filled.published().id == "three"
 
 
+@pytest.mark.slow
 def test_readers_during_publications(filled: Catalogue, url: str) -> None:
     """Whoever reads during publications sees the library before or after one, never between, and never fails."""
     small, large = library_of(shows=2, pictures=20), library_of(shows=40, pictures=2000)

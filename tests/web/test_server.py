@@ -21,6 +21,8 @@ from recommender.settings import Settings
 from tests.web.world import draw
 from web.commands import listen, shared_among
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1/recommendations"
 HUGE = 200_000_000
 SERVE = "from web.commands import serve; serve()"

@@ -200,6 +200,7 @@ def main() -> None:
     if arguments.question:
         show = "paper-moon-club"
         draw(STYLES[show], IDENTITIES[show][0], random.Random("question")).save(arguments.question)
+    print(f"drawn: {PICTURES * sum(map(len, IDENTITIES.values()))} pictures; now `make run LIBRARY={folder}`")
 
 
 def _table(folder: Path, name: str) -> TextIO:

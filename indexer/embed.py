@@ -33,6 +33,8 @@ from recommender.types import DecodedImage, Matrix, PictureId
 
 BATCH = 16
 """Pictures that are decoded before the backbone is asked."""
+BATCH_BYTES = 64_000_000
+"""Pixels, in bytes, after which it is asked all the same: a very long strip is larger than it looks."""
 FLUSHED_EVERY = 256
 """Records after which the table is flushed to the disk: a power cut costs no more than these."""
 
@@ -166,6 +168,7 @@ class Embedder:
         self._backbone = backbone
         self._table = table
         self._waiting: list[DecodedImage] = []
+        self._waiting_bytes = 0
         self.embedded = 0
 
     def add(self, image: DecodedImage) -> None:
@@ -173,7 +176,8 @@ class Embedder:
         if image.id in self._table or any(image.id == waiting.id for waiting in self._waiting):
             return
         self._waiting.append(image)
-        if len(self._waiting) == BATCH:
+        self._waiting_bytes += image.pixels.nbytes
+        if len(self._waiting) == BATCH or self._waiting_bytes >= BATCH_BYTES:
             self.finish()
 
     def finish(self) -> None:
@@ -182,4 +186,4 @@ class Embedder:
             pictures = [image.id for image in self._waiting]
             self._table.append(pictures, self._backbone.space.embed(self._backbone.features(self._waiting)))
             self.embedded += len(pictures)
-            self._waiting = []
+            self._waiting, self._waiting_bytes = [], 0

@@ -83,14 +83,16 @@ def near_duplicate_groups(hashes: Sequence[int], vectors: Matrix | None) -> NDAr
 
 def _near_pairs(hashes: NDArray[np.uint64], vectors: Matrix | None) -> Iterator[tuple[int, int]]:
     """Yield the pairs of rows that are near-duplicates, block by block so that memory stays small."""
-    for start in range(0, len(hashes), BLOCK):
-        rows = slice(start, start + BLOCK)
-        near = np.bitwise_count(hashes[rows, np.newaxis] ^ hashes[np.newaxis, start:]) <= HASH_BITS
+    starts = range(0, len(hashes), BLOCK)
+    for first, second in ((first, second) for first in starts for second in starts if first <= second):
+        rows, columns = slice(first, first + BLOCK), slice(second, second + BLOCK)
+        near = np.bitwise_count(hashes[rows, np.newaxis] ^ hashes[np.newaxis, columns]) <= HASH_BITS
         if vectors is not None:
-            cosine = vectors[rows] @ vectors[start:].T
+            cosine = vectors[rows] @ vectors[columns].T
             near = (cosine >= SAME_SIMILARITY) | (near & (cosine >= HASH_SIMILARITY))
-        for one, other in np.argwhere(np.triu(near, k=1)):
-            yield start + int(one), start + int(other)
+        for one, other in np.argwhere(near):
+            if first + one < second + other:
+                yield first + int(one), second + int(other)
 
 
 def _root(parent: NDArray[np.int64], row: int) -> int:

@@ -61,7 +61,7 @@ def read_tables(root: Path) -> Tables:
         shows[slug] = Show(slug, row.pop("title", ""), int(year) if year else None)
         extras[slug] = row
     path = root / "characters.csv"
-    for number, row in _rows(path, ("show", "character")):
+    for number, row in _rows(path, ("show", "character"), "type"):
         kind = row.pop("type", "")
         if kind and kind not in TYPE_NAMES:
             raise _bad(path, number, "type", f"has to be {', '.join(TYPE_NAMES)} or empty, not {kind!r}")
@@ -80,13 +80,16 @@ def _bad(path: Path, number: int, column: str, what: str) -> BadLibrary:
     return BadLibrary(f"{path}, row {number}, column {column}: {what}")
 
 
-def _rows(path: Path, keys: tuple[str, ...]) -> list[tuple[int, _Row]]:
-    """Read a table whose columns `keys` name each row: row numbers and cells by column. No file, no rows."""
+def _rows(path: Path, keys: tuple[str, ...], *further: str) -> list[tuple[int, _Row]]:
+    """Read a table whose columns `keys` name each row: row numbers and cells by column. No file, no rows.
+
+    The `further` columns have to be there too, since a misspelt name would silently lose what they say.
+    """
     if not path.exists():
         return []
     header, *records = _records(path) or [(1, [])]
     columns = [cell.strip() for cell in header[1]]
-    for key in keys:
+    for key in (*keys, *further):
         if key not in columns:
             found = ", ".join(columns) or "nothing"
             raise BadLibrary(f"{path}, row 1: there is no column {key} in the header, which has {found}")

@@ -83,14 +83,17 @@ class Recommender:
         self._characters = known | {character.label: character for character in snapshot.roster.characters}
         self._shows = {show.slug: show for show in (*encoder.hierarchy.shows, *snapshot.roster.shows)}
 
-    def recommend(self, data: bytes, query: Query | None = None) -> Recommendations:
-        """Answer one picture. Raises InvalidImage, InvalidQuery, NotFound (an unknown show) or Busy."""
+    def recommend(self, data: bytes | DecodedImage, query: Query | None = None) -> Recommendations:
+        """Answer one picture, which may be decoded already (then that took no time).
+
+        Raises InvalidImage, InvalidQuery, NotFound (an unknown show) or Busy.
+        """
         query = query or Query()
         _check_limit(query)
         # An unknown show is told before any work is done on the picture.
         passing = self.snapshot.rows_passing(query.filters)
         started = perf_counter()
-        image = self.decode(data)
+        image = data if isinstance(data, DecodedImage) else self.decode(data)
         decoded = perf_counter()
         with self._encoding:
             encoding = self.encoder.encode([image])[0]
@@ -133,9 +136,11 @@ class Recommender:
         if number is None:
             raise NotFound(f"there is no show {show!r}: GET /api/v1/shows lists them")
         rows = np.flatnonzero(self.snapshot.show_of == number)
-        mean = np.stack([self.snapshot.index.vector(int(row)) for row in rows]).mean(axis=0)
+        total = np.zeros(self.encoder.space.dimension, dtype=np.float32)
+        for row in rows:  # one by one: the vectors of a large show would not fit into memory together
+            total += self.snapshot.index.vector(int(row))
         others = replace(query.filters, exclude_shows=(*query.filters.exclude_shows, show))
-        search = _Search(unit_length(mean), self.snapshot.rows_passing(others), query.limit)
+        search = _Search(unit_length(total), self.snapshot.rows_passing(others), query.limit)
         return self._similar(search, self._neighbours(search))
 
     def _without(self, picture: str, rows: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

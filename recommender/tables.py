@@ -221,7 +221,7 @@ def translated_errors() -> Iterator[None]:
         if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise Busy("the catalogue is busy: another process is writing to it") from error
         if isinstance(error, OperationalError):
-            raise SnapshotError(f"the catalogue cannot be used: {error.orig}") from error
+            raise SnapshotError(f"the catalogue cannot be used: {error.orig} (is the disk full?)") from error
         raise
 
 

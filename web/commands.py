@@ -24,13 +24,12 @@ from recommender.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
-THREADS = 8
-"""Requests that one worker answers at a time. Most of them wait for the model; the others are quick."""
+SPARE_THREADS = 16
+"""Threads of a worker beside those that wait for the model: for pages, thumbnails, health, and for saying 503."""
 BACKLOG = 256
 MAX_PORT = 65_535
 GUNICORN: dict[str, Any] = {
-    "worker_class": "gthread",
-    "threads": THREADS,
+    "backlog": BACKLOG,
     "timeout": 60,  # a worker whose main thread is silent for so long is replaced
     "graceful_timeout": 10,  # requests in progress get this long after SIGTERM
     "keepalive": 5,
@@ -51,7 +50,7 @@ def serve(home: Path | None, host: str, port: int, workers: int) -> None:
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     greeting = f"Sokkuri is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)"
-    run(partial(_load, settings), listener, workers, greeting)
+    run(partial(_load, settings), listener, {"workers": workers, "threads": settings.queue + SPARE_THREADS}, greeting)
 
 
 def shared_among(workers: int, settings: Settings) -> Settings:
@@ -75,16 +74,21 @@ def listen(host: str, port: int) -> socket.socket:
         raise SettingError(f"cannot listen at {host} port {port}: {error.strerror}") from None
 
 
-def run(load: Callable[[], Flask], listener: socket.socket, workers: int, greeting: str) -> None:
-    """Serve what `load` makes in each worker until a signal comes; then leave the process with exit status 0."""
+def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int], greeting: str) -> None:
+    """Serve what `load` makes until a signal comes; then leave the process with exit status 0.
+
+    `size` tells the number of `workers`, and of `threads` in each.
+    """
     # gunicorn reads its class settings when it is imported, so this is for the process that serves, not for `web`.
     from gunicorn.app.base import BaseApplication
+
+    from web.worker import PatientWorker
 
     class Application(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         """gunicorn without its command line and its configuration files."""
 
         def load_config(self) -> None:
-            options = GUNICORN | {"workers": workers, "backlog": BACKLOG, "post_worker_init": _greeter(greeting)}
+            options = GUNICORN | size | {"worker_class": PatientWorker, "post_worker_init": _greeter(greeting)}
             # The descriptor belongs to gunicorn from here on, which closes it once it has its own.
             options["bind"] = f"fd://{listener.detach()}"
             for name, value in options.items():

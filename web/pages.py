@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
@@ -89,8 +91,13 @@ def character(show: str, character: str) -> ResponseReturnValue:
 def _answer(recommender: Recommender) -> dict[str, Any]:
     """Answer the picture in the form. The preview travels inside the page, since the picture is stored nowhere."""
     data = read_picture(request, wiring().settings.max_bytes)
-    answer = recommender.recommend(data)
-    preview = base64.b64encode(thumbnail(recommender.decode(data), PREVIEW_SIDE)).decode()
+    started = perf_counter()
+    image = recommender.decode(data)
+    decoding = 1000 * (perf_counter() - started)
+    answer = recommender.recommend(image)
+    timing = replace(answer.timing, decode=decoding, total=answer.timing.total + decoding)
+    answer = replace(answer, timing=timing)
+    preview = base64.b64encode(thumbnail(image, PREVIEW_SIDE)).decode()
     return {"answer": answer, "wording": word(answer), "preview": f"data:image/jpeg;base64,{preview}"}
 
 

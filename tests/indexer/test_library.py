@@ -260,7 +260,7 @@ def test_a_picture_that_vanishes_is_a_reject(root: Path) -> None:
         ("shows.csv", "show,year\na,1999\nb,1999.5\n", "shows.csv, row 3, column year: .* whole number, not '1999.5'"),
         ("shows.csv", "show,year\na,1_9\n", "row 2, column year"),
         ("shows.csv", "show,year\na,1\na,2\n", "shows.csv, row 3, column show: a already has row 2"),
-        ("characters.csv", "show,character\na,b\nc,b\na,b\n", "row 4, column character: a/b already has row 2"),
+        ("characters.csv", "show,character,type\na,b,\nc,b,\na,b,\n", "row 4, column character: a/b already has row 2"),
         ("shows.csv", "show,show\na,b\n", "shows.csv, row 1: the column show appears twice"),
         ("shows.csv", "show,title\na,Hello, World\n", "shows.csv, row 2: has 3 cells, but the header has 2 columns"),
         ("shows.csv", "show,title\n,x\n", "shows.csv, row 2, column show: is empty"),

@@ -27,4 +27,4 @@ def loader(world: World) -> Callable[[], Flask]:
 
 if __name__ == "__main__":
     listener = listen("127.0.0.1", 0)
-    run(loader(build(Path(sys.argv[1]))), listener, 1, f"port {listener.getsockname()[1]}")
+    run(loader(build(Path(sys.argv[1]))), listener, {"workers": 1, "threads": 48}, f"port {listener.getsockname()[1]}")

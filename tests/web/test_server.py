@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -178,3 +178,36 @@ def test_import_is_light() -> None:
     script = "import sys, web, web.commands; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert {"torch", "faiss", "numpy", "sqlalchemy", "PIL", "openvino", "gunicorn"}.isdisjoint(loaded)
+
+
+def test_slow_clients_do_not_stop_the_server(server: tuple[int, int]) -> None:
+    """Twenty clients that never finish their headers or their bodies leave threads to answer others at once."""
+    _, port = server
+    head = (
+        b"POST /api/v1/recommendations HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9999\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        for number in range(20):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            slow.sendall(head if number % 2 else head[:20])
+        started = time.monotonic()
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("item", [b"{},", b"[],", b'"",'])
+def test_json_of_a_million_things(server: tuple[int, int], item: bytes) -> None:
+    """JSON made of millions of small values costs neither memory nor time before it is refused."""
+    parent, port = server
+    before = peak_bytes(worker_of(parent))
+    body = b"[" + item * (2_400_000 // len(item)) + b"0]"
+    started = time.monotonic()
+    answer = requests.post(
+        f"http://127.0.0.1:{port}/api/v1/recommendations",
+        data=body,
+        headers={"Content-Type": "application/json"},
+        timeout=20,
+    )
+    assert (answer.status_code, answer.headers["Content-Type"]) == (422, "application/problem+json")
+    assert time.monotonic() - started < 2
+    assert peak_bytes(worker_of(parent)) - before < 25_000_000

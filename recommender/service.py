@@ -271,6 +271,8 @@ class Publication:
                 if published == self._failed and monotonic() < self._retry_at:
                     return
                 if published != self._seen or self._recommender is None:
+                    if published != self._failed:
+                        self._trouble = None  # that of another snapshot: this one is only being opened
                     self._failed, self._retry_at = published, monotonic() + RETRY_SECONDS
                     self._recommender = self._open(published)
                     self._seen = published

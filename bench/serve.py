@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from bench.report import Figures
 from recommender.errors import BuildError
 from recommender.images import Limits, decode
-from recommender.service import Publication
+from recommender.publication import Publication
 from recommender.settings import Settings
 
 SIDE = 1000

@@ -9,8 +9,9 @@ import click
 
 from recommender.cli import home_option, json_option, settings_of
 from recommender.errors import InvalidImage
+from recommender.publication import Publication
 from recommender.serialise import recommendations_to_json
-from recommender.service import MAX_LIMIT, Publication
+from recommender.service import MAX_LIMIT
 from recommender.types import Character, Query, Recommendations, Verdict
 
 BAR = 20

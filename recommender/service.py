@@ -1,32 +1,25 @@
 """The whole way from a picture to its answer: decode, encode, search, look up, rank.
 
-A `Recommender` answers from one model and one snapshot and never changes. A `Publication` is what a server holds: it
-notices a newly published snapshot, opens it aside and swaps one reference, so that a request in progress keeps what it
-started with. Not here: any rule of ranking (`ranking`) and any format (`serialise`, `web`).
+A `Recommender` answers from one model and one snapshot and never changes. Not here: which snapshot that is
+(`publication`), any rule of ranking (`ranking`) and any format (`serialise`, `web`).
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import monotonic, perf_counter
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalogue import Catalogue
 from recommender.embeddings import require_same_space, unit_length
-from recommender.errors import Busy, InvalidQuery, LabelMismatch, NoSnapshot, NotFound, SokkuriError
-from recommender.folders import check_files
+from recommender.errors import InvalidQuery, NotFound
 from recommender.gate import Gate
 from recommender.images import Limits, decode
 from recommender.ports import Encoder
 from recommender.ranking import RankedGroup, rank_groups
-from recommender.settings import Settings
-from recommender.snapshots import Snapshot, open_snapshot
+from recommender.snapshots import Snapshot
 from recommender.types import (
     Character,
     CharacterPrediction,
@@ -42,7 +35,6 @@ from recommender.types import (
     SimilarPicture,
     SimilarResults,
     SimilarShow,
-    SnapshotInfo,
     Timing,
     Vector,
 )
@@ -51,12 +43,6 @@ MAX_LIMIT = 100
 """The most results of a kind that a question may ask for."""
 CANDIDATES = 1000
 """How many neighbours are grouped into characters and shows; ten times the largest answer."""
-RETRY_SECONDS = 30.0
-"""How long a snapshot that could not be opened is left alone: every try reads all of its files."""
-SHORTEST_POLL = 0.05
-"""Seconds between two looks for a new snapshot, whatever the settings say: less would only burn a core."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,111 +214,6 @@ class Recommender:
             return self._shows[slug]
         except KeyError:
             raise NotFound(f"there is no show {slug!r}: GET /api/v1/shows lists them") from None
-
-
-class Publication:
-    """The recommender of whatever is published now, for a server: `current()` is as cheap as reading a variable."""
-
-    def __init__(self, settings: Settings, open_encoder: Callable[[Settings, str], Encoder] | None = None) -> None:
-        self._settings = settings
-        self._open_encoder = open_encoder or self._open_model
-        self._catalogue = Catalogue(settings.database_url)
-        self._recommender: Recommender | None = None
-        self._seen: SnapshotInfo | None = None
-        self._failed: SnapshotInfo | None = None
-        self._retry_at = 0.0
-        self._trouble: SokkuriError | None = None
-        self._stopping = threading.Event()
-        self._refreshing = threading.Lock()
-        self._watcher: threading.Thread | None = None
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The catalogue that the publication is read from."""
-        return self._catalogue
-
-    def current(self) -> Recommender:
-        """Return the recommender to answer with. Raises what stood in the way of opening one."""
-        recommender = self._recommender
-        if recommender is None:
-            trouble = self._trouble or NoSnapshot("the published snapshot is still being opened: try again in a second")
-            # A fresh error each time: raising one object in several threads would tangle their tracebacks.
-            raise type(trouble)(str(trouble))
-        return recommender
-
-    def refresh(self) -> None:
-        """Open what is published now, if it is not open yet. Trouble is kept for `current`.
-
-        A snapshot that could not be opened is tried again when another was published, or after RETRY_SECONDS.
-        """
-        with self._refreshing:
-            try:
-                published = self._catalogue.published()
-                if published == self._failed and monotonic() < self._retry_at:
-                    return
-                if published != self._seen or self._recommender is None:
-                    if published != self._failed:
-                        self._trouble = None  # that of another snapshot: this one is only being opened
-                    self._failed, self._retry_at = published, monotonic() + RETRY_SECONDS
-                    self._recommender = self._open(published)
-                    self._seen = published
-                self._failed = self._trouble = None
-            except SokkuriError as error:
-                if isinstance(error, Busy):
-                    self._failed = None  # nothing is wrong with the snapshot
-                self._trouble = error
-
-    def watch(self) -> None:
-        """Refresh now and then every `poll_seconds` in a thread of its own, until `close`. Trouble is logged once."""
-        self._watcher = threading.Thread(target=self._watch, name="publication", daemon=True)
-        self._watcher.start()
-
-    def close(self) -> None:
-        """Stop watching and let go of the catalogue."""
-        self._stopping.set()
-        if self._watcher:
-            self._watcher.join()
-        self._catalogue.close()
-
-    def _watch(self) -> None:
-        told = ""
-        while True:
-            try:
-                self.refresh()
-            except Exception:
-                # Nobody foresaw this one. A server that stopped looking would keep to an old snapshot for ever.
-                logger.exception("the published snapshot cannot be opened")
-            trouble = str(self._trouble or "")
-            if trouble and trouble != told:
-                logger.warning("%s", trouble)
-            told = trouble
-            if self._stopping.wait(max(self._settings.poll_seconds, SHORTEST_POLL)):
-                return
-
-    def _open(self, published: SnapshotInfo) -> Recommender:
-        """Open a snapshot with its model; the model that is open already is used again where it is the same."""
-        settings = self._settings
-        snapshot = open_snapshot(settings.home / "snapshots" / published.id, published.digest)
-        open_now = self._recommender
-        if open_now and open_now.snapshot.model_digest == snapshot.model_digest:
-            encoder = open_now.encoder
-        else:
-            expected = self._catalogue.model(published.model).digest
-            if snapshot.model_digest != expected:
-                raise LabelMismatch(
-                    f"snapshot {published.id} was made with another model named {published.model}: "
-                    "run `sokkuri reindex LIBRARY`"
-                )
-            encoder = self._open_encoder(settings, published.model)
-        return Recommender(encoder, snapshot, Limits.of(settings), settings.queue)
-
-    def _open_model(self, settings: Settings, name: str) -> Encoder:
-        """Open a model, unchanged since it was trained, with the engine of the settings."""
-        from recommender.encoders import open_encoder
-        from recommender.modelfolder import MANIFEST, REMEDY
-
-        check_files(settings.home / "models" / name, {MANIFEST: self._catalogue.model(name).digest}, REMEDY)
-        return open_encoder(settings, name)
 
 
 def _check_limit(query: Query) -> None:

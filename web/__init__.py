@@ -14,7 +14,7 @@ from flask import Flask
 from recommender.settings import Settings
 
 if TYPE_CHECKING:
-    from recommender.service import Publication
+    from recommender.publication import Publication
 
 
 def create_app(settings: Settings | None = None, recommender: Publication | None = None) -> Flask:
@@ -22,7 +22,7 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
 
     Raises SettingError where `settings` is left out and the environment holds one that makes no sense.
     """
-    from recommender.service import Publication
+    from recommender.publication import Publication
     from web import api, describe, errors, headers, pages
     from web.draining import DrainedRequests
     from web.uploads import MemoryRequest

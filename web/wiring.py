@@ -9,7 +9,8 @@ from flask import Flask, current_app
 from flask.json.provider import DefaultJSONProvider
 
 from recommender.errors import Busy, ModelError, SnapshotError, SokkuriError
-from recommender.service import Publication, Recommender
+from recommender.publication import Publication
+from recommender.service import Recommender
 from recommender.settings import Settings
 
 _KEY = "sokkuri"

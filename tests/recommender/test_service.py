@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender import service
 from recommender.catalogue import Catalogue, LibraryRows, ModelRow
 from recommender.embeddings import unit_length
 from recommender.errors import (
@@ -30,7 +29,8 @@ from recommender.errors import (
 )
 from recommender.images import Limits
 from recommender.ports import Encoder
-from recommender.service import CANDIDATES, MAX_LIMIT, Publication, Recommender
+from recommender.publication import RETRY_SECONDS, Publication
+from recommender.service import CANDIDATES, MAX_LIMIT, Recommender
 from recommender.settings import Settings
 from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, write_snapshot
 from recommender.types import (
@@ -531,7 +531,7 @@ def test_a_damaged_snapshot_is_left_alone_for_a_while(
     file.write_bytes(whole)
     publication.refresh()
     assert publication.current().snapshot.info.id == "s1"
-    monkeypatch.setattr(service, "monotonic", lambda: time.monotonic() + service.RETRY_SECONDS)
+    monkeypatch.setattr("recommender.publication.monotonic", lambda: time.monotonic() + RETRY_SECONDS)
     publication.refresh()
     assert publication.current().snapshot.info.id == "s2"
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from recommender.service import Publication
+from recommender.publication import Publication
 from recommender.settings import Settings
 from tests.web.world import World, build
 from web import create_app

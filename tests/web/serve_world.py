@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from recommender.service import Publication
+from recommender.publication import Publication
 from tests.web.world import World, build
 from web import create_app
 from web.commands import listen, run

@@ -14,7 +14,7 @@ from PIL import Image
 import migrations
 from recommender.catalogue import Catalogue, LibraryRows, ModelRow, PictureRow
 from recommender.images import decode, thumbnail
-from recommender.service import Publication
+from recommender.publication import Publication
 from recommender.settings import Settings
 from recommender.snapshots import SnapshotContent, write_snapshot
 from recommender.types import Character, DecodedImage, PictureId, Show

@@ -64,8 +64,9 @@ def test_a_killed_process_leaves_only_what_sweep_removes(tmp_path: Path) -> None
 
 
 def test_sweeping_where_nothing_was_ever_written_is_no_error(tmp_path: Path) -> None:
-    """A home that is still empty can be swept."""
+    """A home that is still empty can be swept, and stays empty."""
     sweep(tmp_path / "nothing")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -39,6 +40,24 @@ def accuracy(library: Path, backbone: str, weights: str, seeds: int, file: Path 
     from bench.accuracy import measure_accuracy
 
     publish(measure_accuracy(library, backbone, weights, 1 if quick else seeds), file)
+
+
+@bench.command(
+    epilog="\b\nExample:\n  sokkuri bench train pictures/ --backbone squeezenet1_0 --weights squeezenet1_0.pth"
+)
+@click.argument("library", type=click.Path(path_type=Path))
+@click.option("--backbone", default="vgg19", show_default=True, help="A torchvision classification network.")
+@click.option("--weights", default="imagenet", show_default=True, help="As for `sokkuri train`.")
+@click.option("--views", type=click.IntRange(0, 64), help="Random views of each picture.  [default: 2, quick: 0]")
+@quick
+@json_file
+def train(library: Path, backbone: str, weights: str, views: int | None, file: Path | None, *, quick: bool) -> None:
+    """Train on LIBRARY in a home of its own: how fast, with how much memory, how well, and how well by which recipe."""
+    from bench.train import QUICK, Effort, measure_training
+
+    effort = QUICK if quick else Effort()
+    effort = effort if views is None else replace(effort, views=views)
+    publish(measure_training(library, backbone, weights, effort), file)
 
 
 @bench.command(epilog="\b\nExamples:\n  sokkuri bench serve\n  sokkuri bench serve --quick --json serve.json")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -33,8 +35,45 @@ library_argument = click.argument("library", type=click.Path(path_type=Path))
     show_default=True,
     help="imagenet (from torchvision's hub), none (random), or the path of a state dict (.pth, .safetensors).",
 )
-@click.option("--epochs", default=60, show_default=True, type=click.IntRange(1, 10_000), help="The most epochs.")
-@click.option("--seed", default=0, show_default=True, help="Draws the split, the order, and random weights.")
+@click.option(
+    "--recipe",
+    default="joint",
+    show_default=True,
+    type=click.Choice(["joint", "seed"]),
+    help="joint: heads that agree with each other; seed: three models with one backbone, to compare with.",
+)
+@click.option(
+    "--unfreeze",
+    default="none",
+    show_default=True,
+    type=click.Choice(["none", "last-block", "all"]),
+    help="Which convolutions of the backbone are trained too: hours without a graphics card.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, 10_000),
+    help="The most epochs, of the backbone where that is trained, else of the heads.  [default: the recipe's]",
+)
+@click.option(
+    "--views", default=2, show_default=True, type=click.IntRange(0, 64), help="Random views of each picture, beside it."
+)
+@click.option("--folds", default=0, help="Test every picture by heads trained without its fold.  [default: no folds]")
+@click.option(
+    "--holdout",
+    "held_out",
+    multiple=True,
+    callback=lambda _context, _option, values: _held_out(values),
+    help="What the model is not to know: show=NAME,... or character=SHOW/NAME,...  (repeatable)",
+)
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    help="Of the backbone's features; auto is the fastest one that keeps the results.",
+)
+@click.option("--resume", is_flag=True, help="Go on where a training of this name and these options stopped.")
+@click.option("--seed", default=0, show_default=True, help="Draws the split, the order, views, and random weights.")
 @json_option
 @home_option
 def train(
@@ -42,26 +81,51 @@ def train(
     name: str | None,
     backbone: str,
     weights: str,
-    epochs: int,
+    recipe: Literal["joint", "seed"],
+    unfreeze: Literal["none", "last-block", "all"],
+    epochs: int | None,
+    views: int,
+    folds: int,
+    held_out: tuple[str, ...],
+    precision: Literal["auto", "float32", "bfloat16"],
     seed: int,
     home: Path | None,
     *,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Train a model on the pictures of LIBRARY (LIBRARY/<show>/<character>/*.jpg) and make it the one in use.
 
-    The backbone stays as its weights are; one softmax head for each label space (type, character, show) is trained on
-    top of it. Near-duplicates stay on one side of the split, and the accuracies are those of pictures never shown.
+    The backbone stays as its weights are, unless --unfreeze says otherwise; one softmax head for each label space
+    (type, character, show) is trained on top of it. Near-duplicates stay on one side of the split, and the accuracies
+    are those of pictures never shown.
     """
-    from indexer.training.heads import HeadOptions
-    from indexer.training.train import TrainOptions
+    from indexer.training.train import RECIPES, TrainOptions
     from indexer.training.train import train as run
+    from indexer.training.tuning import TuneOptions
 
     settings = settings_of(home)
+    heads = replace(RECIPES[recipe], seed=seed)
+    tuning = TuneOptions(unfreeze, seed=seed, threads=settings.threads)
+    if epochs and unfreeze == "none":
+        heads = replace(heads, epochs=epochs)
+    elif epochs:
+        tuning = replace(tuning, epochs=epochs)
+    options = TrainOptions(
+        backbone=backbone,
+        weights=weights,
+        name=name,
+        recipe=recipe,
+        views=views if recipe == "joint" else 0,
+        folds=folds,
+        held_out=held_out,
+        precision=precision,
+        resume=resume,
+        heads=heads,
+        tuning=tuning,
+    )
     with workplace(settings, "train") as catalogue:
-        report = run(
-            settings, catalogue, library, TrainOptions(backbone, weights, name, HeadOptions(epochs=epochs, seed=seed))
-        )
+        report = run(settings, catalogue, library, options)
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
         return
@@ -69,6 +133,51 @@ def train(
     if report.model.notice:
         click.echo(f"! {report.model.notice}", err=True)
     click.echo(report.to_text())
+
+
+@click.command(
+    epilog="\b\nExamples:\n  sokkuri evaluate\n  sokkuri evaluate vgg19-1 other-pictures/ --output report/\n"
+    "  sokkuri evaluate --compare vgg19-1 squeezenet1_0-1"
+)
+@click.argument("model", required=False)
+@click.argument("library", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The folder of the report.  [default: reports/MODEL in the home]",
+)
+@click.option("--compare", nargs=2, metavar="A B", help="Say which of two models is better, and whether that is luck.")
+@json_option
+@home_option
+def evaluate(
+    model: str | None,
+    library: Path | None,
+    output: Path | None,
+    compare: tuple[str, str] | None,
+    home: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure MODEL on the pictures of LIBRARY that it has never seen, and write a report with plots and tables.
+
+    MODEL is the one in use and LIBRARY the one that it was trained on, unless they are named.
+    """
+    settings = settings_of(home)
+    alone = Path(model) if model and library is None else None
+    if alone and alone.is_dir() and not (settings.home / "models" / alone.name).is_dir():
+        model, library = None, alone
+    with workplace(settings, "evaluate") as catalogue:
+        if compare:
+            from indexer.evaluation.compare import compare as run_comparison
+
+            if model or output:
+                raise click.UsageError("--compare takes two models, and no other argument but LIBRARY")
+            report: Any = run_comparison(settings, catalogue, compare, library)
+        else:
+            from indexer.evaluation.evaluate import evaluate as run
+
+            report = run(settings, catalogue, model, library, output)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
 
 
 @click.command(
@@ -165,6 +274,21 @@ def upgrade(home: Path | None) -> None:
     """Bring the catalogue's tables up to date with this Sokkuri. Batch jobs do so by themselves."""
     with workplace(settings_of(home), "db upgrade"):
         say("the catalogue is up to date")
+
+
+def _held_out(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels that `show=NAME,...` and `character=SHOW/NAME,...` name."""
+    labels = []
+    for value in values:
+        kind, equals, names = value.partition("=")
+        found = [name.strip() for name in names.split(",") if name.strip()]
+        if not equals or not found or kind not in ("show", "character"):
+            raise click.BadParameter(f"{value!r} is neither show=NAME,... nor character=SHOW/NAME,...")
+        for name in found:
+            if (kind == "character") != ("/" in name):
+                raise click.BadParameter(f"a character is named SHOW/NAME and a show NAME, so not {kind}={name}")
+        labels += found
+    return tuple(dict.fromkeys(labels))
 
 
 def _tell_rejects(rejects: tuple[Reject, ...]) -> None:

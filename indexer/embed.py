@@ -2,20 +2,22 @@
 
 ```
 embeddings/<space>/
-  space.json   the EmbeddingSpace, so that a table found later can be read
-  rows.bin     fixed-size records: SHA-256 of the picture, CRC-32, embedding in float32
+  space.json   the EmbeddingSpace (unprojected), so that a table found later can be read
+  rows.bin     fixed-size records: SHA-256 of the picture, CRC-32, features in float32
 ```
 
-Records are only ever appended, and each proves itself: after a crash the table ends at the last whole record. Training
-and reindexing share it, so that no picture goes through the same backbone twice. Not here: which pictures belong to a
-library (`indexer.library`).
+What is kept is what the backbone gave: embeddings are made of it when they are read, so that a new projection costs no
+forward pass. Records are only ever appended, and each proves itself: after a crash the table ends at the last whole
+record. Training, evaluation and reindexing share it, so that no picture goes through the same backbone twice. Not here:
+which pictures belong to a library (`indexer.library`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,12 +41,33 @@ FLUSHED_EVERY = 256
 """Records after which the table is flushed to the disk: a power cut costs no more than these."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredVectors:
+    """(n, d) vectors that stay in the file until they are asked for: `vectors[rows]` reads some and projects them."""
+
+    mapped: Any
+    rows: NDArray[np.int64]
+    project: Callable[[Matrix], Matrix]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of vectors and their dimension."""
+        return len(self.rows), int(self.mapped.shape[1])
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Matrix:
+        return self.project(np.ascontiguousarray(self.mapped[self.rows[index]], dtype=np.float32))
+
+
 class EmbeddingTable:
-    """Embeddings by picture id, on disk and memory-mapped. One process appends at a time; any number may read."""
+    """Features by picture id, on disk and memory-mapped. One process appends at a time; any number may read."""
 
     def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
+        self._dimension = space.dimension
         self._file = folder / "rows.bin"
-        self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("embedding", "<f4", space.dimension)])
+        self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", space.dimension)])
         self._lock = FileLock(folder / "lock", timeout=0)
         self._unflushed = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +86,8 @@ class EmbeddingTable:
 
     @classmethod
     def open(cls, home: Path, space: EmbeddingSpace) -> Self:
-        """Open the home's table of a space. Raises Busy where another process is writing to it."""
-        return cls(home / "embeddings" / space.fingerprint, space)
+        """Open the home's table of a space, whatever its projection. Raises Busy where another process writes to it."""
+        return cls(home / "embeddings" / space.unprojected.fingerprint, space.unprojected)
 
     def __enter__(self) -> Self:
         return self
@@ -80,10 +103,10 @@ class EmbeddingTable:
     def __contains__(self, picture: PictureId) -> bool:
         return bytes.fromhex(picture) in self._rows
 
-    def append(self, pictures: Sequence[PictureId], embeddings: Matrix) -> None:
+    def append(self, pictures: Sequence[PictureId], features: Matrix) -> None:
         """Add a record for each picture. Raises BuildError where the disk does not take it; the table stays whole."""
         records = np.zeros(len(pictures), dtype=self._record)
-        records["embedding"] = embeddings
+        records["features"] = features
         for record, picture in zip(records, pictures, strict=True):
             record["id"] = np.frombuffer(bytes.fromhex(picture), dtype=np.uint8)
             record["check"] = _check(record)
@@ -106,10 +129,16 @@ class EmbeddingTable:
         os.fsync(self._stream.fileno())
         self._unflushed = 0
 
-    def embeddings(self, pictures: Sequence[PictureId]) -> Matrix:
-        """Return the embeddings of the pictures, a row for each, in their order. Raises KeyError for an unknown one."""
-        rows = [self._rows[bytes.fromhex(picture)] for picture in pictures]
-        return np.ascontiguousarray(self._mapped()["embedding"][rows], dtype=np.float32)
+    def features(self, pictures: Sequence[PictureId]) -> StoredVectors:
+        """Return the features of the pictures, a row for each, in their order. Raises KeyError for an unknown one."""
+        rows = np.array([self._rows[bytes.fromhex(picture)] for picture in pictures], dtype=np.int64)
+        return StoredVectors(self._mapped()["features"], rows, np.asarray)
+
+    def embeddings(self, pictures: Sequence[PictureId], space: EmbeddingSpace) -> StoredVectors:
+        """Return the embeddings of the pictures in `space`, as `features` does. Raises SpaceMismatch, KeyError."""
+        if (space.unprojected.fingerprint, space.dimension) != (self._file.parent.name, self._dimension):
+            raise SpaceMismatch(f"{self._file} holds no features of space {space.fingerprint}")
+        return replace(self.features(pictures), project=space.embed)
 
     def close(self) -> None:
         """Flush, and let others write."""
@@ -139,8 +168,8 @@ class EmbeddingTable:
 
 
 def _check(record: Any) -> int:
-    """Return the CRC-32 over the id and the embedding of a record."""
-    return crc32(record["embedding"].tobytes(), crc32(record["id"].tobytes()))
+    """Return the CRC-32 over the id and the features of a record."""
+    return crc32(record["features"].tobytes(), crc32(record["id"].tobytes()))
 
 
 def _claim(file: Path, space: EmbeddingSpace) -> None:
@@ -171,9 +200,13 @@ class Embedder:
         self._waiting_bytes = 0
         self.embedded = 0
 
+    def wants(self, picture: PictureId) -> bool:
+        """Tell whether the picture has yet to go through the backbone."""
+        return picture not in self._table and all(picture != waiting.id for waiting in self._waiting)
+
     def add(self, image: DecodedImage) -> None:
-        """Take a picture; its embedding stands in the table after the next full batch or `finish`."""
-        if image.id in self._table or any(image.id == waiting.id for waiting in self._waiting):
+        """Take a picture; its features stand in the table after the next full batch or `finish`."""
+        if not self.wants(image.id):
             return
         self._waiting.append(image)
         self._waiting_bytes += image.pixels.nbytes
@@ -184,6 +217,6 @@ class Embedder:
         """Embed what is still waiting."""
         if self._waiting:
             pictures = [image.id for image in self._waiting]
-            self._table.append(pictures, self._backbone.space.embed(self._backbone.features(self._waiting)))
+            self._table.append(pictures, self._backbone.features(self._waiting))
             self.embedded += len(pictures)
             self._waiting, self._waiting_bytes = [], 0

@@ -1,23 +1,33 @@
 """A library: a folder of pictures, read into entries with their labels, and rejects with their reasons.
 
-Not here: the tables' rows (`tables`), decoding (`recommender.images`), near-duplicates (`split`), vectors (`embed`).
+Decoding is nearly all of the work, and it is done once: a scan that is given what an earlier one found out decodes only
+what is new or changed. Labels and duplicates are judged anew each time, by the same rules. Not here: where it is
+remembered (`recommender.catalogue`), the tables' rows (`tables`), decoding (`recommender.images`), near-duplicates
+(`split`), vectors (`embed`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
+import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
+from typing import Self
 
 from indexer.tables import Tables, read_tables
+from recommender.catalogue import FileRow
 from recommender.errors import BadLibrary, InvalidImage
-from recommender.images import Limits, decode, perceptual_hash
+from recommender.images import Limits, decode, perceptual_hash, picture_id
 from recommender.labels import Hierarchy
 from recommender.types import Character, DecodedImage, PictureId
 
@@ -27,11 +37,18 @@ LIBRARY_LIMITS = Limits(min_side=32)
 """A stored picture with a shorter side than this is an icon or a scrap; a query may be one."""
 MAX_THREADS = 8
 """Each thread may hold a large picture (300 MB at worst); disks gain nothing from more."""
+EXAMINATION = 1
+"""To be counted up when `decode` or `perceptual_hash` begins to answer otherwise: then all is examined anew."""
+RACY_NS = 2_000_000_000
+"""A file that was changed less than this before it was examined may have been changed again without its time telling:
+FAT counts in steps of two seconds. Git calls such files racy (git-scm.com/docs/racy-git)."""
 
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 """What systems leave in folders, in lower case. Names that begin with a dot are left out as well."""
 _TABLES = frozenset({"shows.csv", "characters.csv"})
 _CHARACTER_DEPTH = 3
+_STORABLE_NS = 2**63 - 1
+"""Databases count no further, some file systems do: to the year 2262."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,9 @@ class Reject:
 class Library:
     """A folder of pictures as it was found. Entries, rejects and ignored files are each sorted by path.
 
-    `extras` are the further columns of the tables, by label: a show's folder name, or `<show>/<character>`.
+    `extras` are the further columns of the tables, by label: a show's folder name, or `<show>/<character>`. `files` is
+    what the next scan should know, for `Catalogue.remember_files`: a row for each entry, in their order. It says when
+    each file was examined, so that it has no say in whether two libraries are equal.
     """
 
     root: Path
@@ -68,6 +87,7 @@ class Library:
     rejects: tuple[Reject, ...]
     extras: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    files: tuple[FileRow, ...] = field(default=(), compare=False)
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
@@ -75,24 +95,58 @@ class Library:
         return Hierarchy.of({entry.character for entry in self.entries})
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as its folder's listing shows it, without its being opened."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
 @dataclass
 class _Listing:
     """The files of a library before any is opened."""
 
-    pictures: list[str] = field(default_factory=list)
+    pictures: list[_File] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """One opened file: a decoded picture with its size in bytes and hash, or the reason against it."""
+    """A usable picture: what is known about its file, and its pixels where it was decoded for that."""
 
-    path: str
+    row: FileRow
     image: DecodedImage | None = None
-    bytes: int = 0
-    perceptual_hash: int = 0
-    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What earlier scans found out by the same `rules`, leaving out pictures whose pixels are wanted again."""
+
+    rules: str
+    files: Mapping[str, FileRow]
+    pictures: Mapping[PictureId, FileRow]
+    sizes: frozenset[int]
+
+    @classmethod
+    def of(cls, known: Mapping[str, FileRow], rules: str, wants: Callable[[PictureId], bool] | None) -> Self:
+        """Keep those of the `known` files that need not be decoded again if they are still the same."""
+        files = {path: row for path, row in known.items() if row.rules == rules and not (wants and wants(row.picture))}
+        rows = files.values()
+        return cls(rules, files, {row.picture: row for row in rows}, frozenset(row.size for row in rows))
+
+    def unchanged(self, file: _File) -> FileRow | None:
+        """Return the row of a file that is beyond doubt the one that was examined."""
+        row = self.files.get(file.path)
+        if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns):
+            return None
+        return row if row.mtime_ns <= row.checked - RACY_NS else None
+
+    def same_content(self, data: bytes) -> FileRow | None:
+        """Return a row of any file that had these bytes; they are hashed only where one had so many."""
+        return self.pictures.get(picture_id(data)) if len(data) in self.sizes else None
 
 
 def scan(
@@ -101,33 +155,55 @@ def scan(
     limits: Limits = LIBRARY_LIMITS,
     progress: Callable[[int, int], None] | None = None,
     visit: Callable[[Entry, DecodedImage], None] | None = None,
+    known: Mapping[str, FileRow] | None = None,
+    wants: Callable[[PictureId], bool] | None = None,
 ) -> Library:
     """Read a library: its tables first, then the names of its files, then every picture.
 
-    `progress` is told how many pictures are done and how many there are; `visit` is given each entry with its pixels,
-    in the order of the paths, so that they can be embedded in the same pass. A picture that cannot be used is a
-    reject and stops nothing. Raises BadLibrary where the folder as a whole is of no use or a table is wrong.
+    `progress` is told how many pictures are done and how many there are. `visit` is given each entry that was decoded,
+    with its pixels, in the order of the paths, so that they can be embedded in the same pass. A picture that cannot be
+    used is a reject and stops nothing. Raises BadLibrary where the folder as a whole is of no use or a table is wrong.
+
+    `known` is what `Catalogue.files` remembers of this library. A file with the size and time of change of its row is
+    not opened; one that is in doubt, or has moved, is read and hashed, but not decoded where its bytes are known.
+    Neither is visited, unless `wants`, which is asked about every known picture before the first is opened, says that
+    its pixels are needed: then it is decoded as if it were new. The result is that of a scan without `known`, but for a
+    file that has other bytes under its former size and time, or cannot be read any more: it counts as it was.
     """
     tables, listing = _survey(root)
-    entries: list[Entry] = []
-    rejects = listing.rejects
+    memory = _Memory.of(known or {}, _rules(limits), wants)
     kept: dict[PictureId, Entry] = {}
-    for done, examined in enumerate(_examine_all(root, listing.pictures, limits), start=1):
-        found = _judge(examined, tables, kept)
-        if isinstance(found, Reject):
+    files: list[FileRow] = []
+    rejects = listing.rejects
+    for done, examined in enumerate(_examine_all(root, listing.pictures, limits, memory), start=1):
+        if isinstance(examined, Reject):
+            rejects.append(examined)
+        elif isinstance(found := _judge(examined.row, tables, kept), Reject):
             rejects.append(found)
         else:
             kept[found.id] = found
-            entries.append(found)
+            files.append(examined.row)
             if visit and examined.image:
                 visit(found, examined.image)
         if progress:
             progress(done, len(listing.pictures))
     rejects.sort(key=lambda reject: reject.path)
-    if not entries:
+    if not kept:
         first = f"the first is {rejects[0].path}: {rejects[0].reason}"
         raise BadLibrary(f"none of the {len(rejects)} pictures in {root} can be used; {first}")
-    return Library(root, tuple(entries), tuple(rejects), tables.extras, tuple(sorted(listing.ignored)))
+    ignored = tuple(sorted(listing.ignored))
+    return Library(root, tuple(kept.values()), tuple(rejects), tables.extras, ignored, tuple(files))
+
+
+def first_pictures(root: Path, limits: Limits, count: int) -> list[DecodedImage]:
+    """Decode the first few usable pictures of a library. Raises BadLibrary."""
+    found: list[DecodedImage] = []
+    for file in _survey(root)[1].pictures:
+        if len(found) == count:
+            break
+        with suppress(InvalidImage, OSError):
+            found.append(decode((root / file.path).read_bytes(), limits))
+    return found
 
 
 def require_library(root: Path) -> None:
@@ -142,32 +218,45 @@ def _survey(root: Path) -> tuple[Tables, _Listing]:
     return read_tables(root), _list(root)
 
 
-def _judge(examined: _Examined, tables: Tables, kept: Mapping[PictureId, Entry]) -> Entry | Reject:
-    """Decide about one picture, given those kept so far by their id."""
-    image, path = examined.image, examined.path
-    if image is None:
-        return Reject(path, examined.reason)
+def _rules(limits: Limits) -> str:
+    """Return a digest of what the examination of a file depends on besides the file."""
+    text = json.dumps([EXAMINATION, asdict(limits)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _judge(row: FileRow, tables: Tables, kept: Mapping[PictureId, Entry]) -> Entry | Reject:
+    """Decide about one usable picture, given those kept so far by their id."""
+    path = row.path
     show, slug, *_ = path.split("/")
     character = tables.character(show, slug)
-    twin = kept.get(image.id)
+    twin = kept.get(row.picture)
     if twin and twin.character != character:
         return Reject(path, f"the labels disagree: the same file is {twin.path}, which is kept")
     if twin:
         return Reject(path, f"a duplicate: the same file is {twin.path}, which is kept")
-    return Entry(
-        image.id, path, character, image.width, image.height, image.format, examined.bytes, examined.perceptual_hash
-    )
+    return Entry(row.picture, path, character, row.width, row.height, row.format, row.size, row.perceptual_hash)
 
 
-def _examine_all(root: Path, paths: Iterable[str], limits: Limits) -> Iterator[_Examined]:
-    """Decode pictures on all cores and yield them in the order of `paths`, holding no more than a few at a time."""
+def _examine_all(root: Path, files: Sequence[_File], limits: Limits, memory: _Memory) -> Iterator[_Examined | Reject]:
+    """Yield what is known about each file, in their order. Only those are opened whose row may no longer hold."""
+    rows = [memory.unchanged(file) for file in files]
+    doubtful = (file.path for file, row in zip(files, rows, strict=True) if row is None)
+    with closing(_open_all(root, doubtful, limits, memory)) as opened:
+        for row in rows:
+            yield _Examined(row) if row else next(opened)
+
+
+def _open_all(
+    root: Path, paths: Iterable[str], limits: Limits, memory: _Memory
+) -> Generator[_Examined | Reject, None, None]:
+    """Examine pictures on all cores and yield them in the order of `paths`, holding no more than a few at a time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, MAX_THREADS)
-    waiting: deque[Future[_Examined]] = deque()
+    waiting: deque[Future[_Examined | Reject]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="library") as pool:
         try:
             for path in paths:
-                waiting.append(pool.submit(_examine, root, path, limits))
+                waiting.append(pool.submit(_examine, root, path, limits, memory))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -177,17 +266,39 @@ def _examine_all(root: Path, paths: Iterable[str], limits: Limits) -> Iterator[_
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _examine(root: Path, path: str, limits: Limits) -> _Examined:
-    """Open, decode and hash one picture. Whatever is wrong with it becomes a reason."""
+def _examine(root: Path, path: str, limits: Limits, memory: _Memory) -> _Examined | Reject:
+    """Open one picture, and decode it unless its bytes are known. Whatever is wrong with it becomes a reason."""
+    # Taken before the file is looked at: whatever is written to it from here on has a later time.
+    checked = time.time_ns()
     try:
         with (root / path).open("rb") as file:
+            mtime_ns = _mtime_ns(os.fstat(file.fileno()))
             data = file.read(limits.max_bytes + 1)
+        if row := memory.same_content(data):
+            return _Examined(replace(row, path=path, mtime_ns=mtime_ns, checked=checked))
         image = decode(data, limits)
     except InvalidImage as error:
-        return _Examined(path, reason=str(error))
+        return Reject(path, str(error))
     except OSError as error:
-        return _Examined(path, reason=f"the file cannot be read: {error.strerror or error}")
-    return _Examined(path, image, len(data), perceptual_hash(image))
+        return Reject(path, f"the file cannot be read: {error.strerror or error}")
+    row = FileRow(
+        path=path,
+        size=len(data),
+        mtime_ns=mtime_ns,
+        checked=checked,
+        rules=memory.rules,
+        picture=image.id,
+        width=image.width,
+        height=image.height,
+        format=image.format,
+        perceptual_hash=perceptual_hash(image),
+    )
+    return _Examined(row, image)
+
+
+def _mtime_ns(status: os.stat_result) -> int:
+    """Return when a file was last changed, in nanoseconds since 1970, as far as that can be stored."""
+    return max(-_STORABLE_NS, min(status.st_mtime_ns, _STORABLE_NS))
 
 
 def _list(root: Path) -> _Listing:
@@ -212,7 +323,7 @@ def _list(root: Path) -> _Listing:
     if not listing.pictures:
         stray = [f"; {reject.path} does not count: {reject.reason}" for reject in listing.rejects[:1]]
         raise BadLibrary(f"{root} holds no picture in the layout {LAYOUT}{''.join(stray)}")
-    listing.pictures.sort()
+    listing.pictures.sort(key=attrgetter("path"))
     return listing
 
 
@@ -220,7 +331,7 @@ def _place(item: os.DirEntry[str], folder: str, home: Path, listing: _Listing) -
     """Put a file of `folder` where it belongs in the listing; of a folder that is to be looked into return the path."""
     path = f"{folder}/{item.name}" if folder else item.name
     is_folder = _is_folder(item)
-    if not is_folder and Path(item.name).suffix.lower() not in EXTENSIONS:
+    if not is_folder and not item.name.lower().endswith(tuple(EXTENSIONS)):
         if path not in _TABLES:
             listing.ignored.append(_printable(path))
     elif reason := _objection(item, path, home):
@@ -228,7 +339,8 @@ def _place(item: os.DirEntry[str], folder: str, home: Path, listing: _Listing) -
     elif is_folder:
         return path
     else:
-        listing.pictures.append(path)
+        status = item.stat()  # known since `_objection` asked for it: the file system is not asked twice
+        listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
     return ""
 
 

@@ -1,27 +1,70 @@
-"""Progress on the terminal: a bar for people, nothing in a log file, always on stderr."""
+"""Progress: a bar for people, now and then a line for a log file, always on stderr."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
+from typing import Protocol
 
 from tqdm import tqdm
 
 DELAY = 0.5
 """Seconds before a bar appears: what is done sooner needs none."""
+EVERY = 30.0
+"""Seconds between two lines where nobody looks on."""
+
+
+class Told(Protocol):
+    """Takes how much is done and how much there is, and a note on how it stands."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Hear of progress."""
+        ...
 
 
 @contextmanager
-def progress(what: str, unit: str = "picture") -> Iterator[Callable[[int, int], None]]:
-    """Give a function that takes how much is done and how much there is, and draws a bar where a person looks on."""
-    with tqdm(desc=what, unit=f" {unit}s", delay=DELAY, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+def progress(what: str, unit: str = "picture", *, keep: bool = True) -> Iterator[Told]:
+    """Give a function to tell progress to: a bar on a terminal, elsewhere a line every half minute.
 
-        def told(done: int, total: int) -> None:
+    `keep` says whether the bar stays when the work is done.
+    """
+    interactive = sys.stderr.isatty()
+    lines = _Lines(what, unit)
+    with tqdm(
+        desc=what,
+        unit=f" {unit}s",
+        delay=DELAY,
+        disable=not interactive,
+        dynamic_ncols=True,
+        smoothing=0.1,
+        leave=keep,
+    ) as bar:
+
+        def told(done: int, total: int, note: str = "") -> None:
+            if not interactive:
+                lines.told(done, total, note)
+                return
             bar.total = total
+            if note:
+                bar.set_postfix_str(note, refresh=False)
             bar.update(done - bar.n)
 
         yield told
+
+
+class _Lines:
+    """Lines for a log: the first when the work has taken EVERY seconds, the next as long after."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._what, self._unit, self._last = what, unit, monotonic()
+
+    def told(self, done: int, total: int, note: str) -> None:
+        if monotonic() - self._last < EVERY:
+            return
+        self._last = monotonic()
+        say(f"{self._what}: {done} of {total} {self._unit}s{f', {note}' if note else ''}")
 
 
 def say(line: str) -> None:

@@ -25,7 +25,7 @@ from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
-from recommender.types import DecodedImage, Matrix, SnapshotInfo
+from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
 
 CHECKED = 100
 """How many stored pictures have to find themselves before a snapshot is published."""
@@ -79,16 +79,24 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
             embedder.add(image)
             shelf.add(image)
 
+        def wants(picture: PictureId) -> bool:
+            return not dry_run and (embedder.wants(picture) or shelf.wants(picture))
+
         with progress("reading pictures") as told:
             limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
-            library = scan(root, limits=limits, progress=told, visit=None if dry_run else visit)
+            known = catalogue.files(str(root.resolve()))
+            library = scan(
+                root, limits=limits, progress=told, visit=None if dry_run else visit, known=known, wants=wants
+            )
         embedder.finish()
+        if not dry_run:
+            catalogue.remember_files(str(root.resolve()), library.files)
         clock.lap("scan and embed")
         before = set(catalogue.picture_ids())
         after = {entry.id for entry in library.entries}
         snapshot = None
         if not dry_run:
-            vectors = table.embeddings([entry.id for entry in library.entries])
+            vectors = table.embeddings([entry.id for entry in library.entries], model.space)[:]
             snapshot = _publish(settings, catalogue, model, library, vectors)
             clock.lap("build and publish")
     return ReindexReport(
@@ -177,15 +185,23 @@ class _ThumbnailShelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def wants(self, picture: PictureId) -> bool:
+        """Tell whether the picture has no whole thumbnail yet."""
+        file = self._file(picture)
+        return not file.exists() or not file.stat().st_size
+
     def add(self, image: DecodedImage) -> None:
         """Make the picture's thumbnail unless a whole one is there."""
-        file = self._folder / image.id[:2] / f"{image.id}.jpg"
-        if file.exists() and file.stat().st_size:
+        if not self.wants(image.id):
             return
+        file = self._file(image.id)
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(".aside")
         aside.write_bytes(thumbnail(image))
         aside.replace(file)
+
+    def _file(self, picture: PictureId) -> Path:
+        return self._folder / picture[:2] / f"{picture}.jpg"
 
 
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:

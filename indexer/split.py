@@ -9,12 +9,27 @@ embeddings of an untrained network are all alike: it has no say in this.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.types import Matrix
+
+
+class Vectors(Protocol):
+    """(n, d) vectors of unit length, in memory (an array) or on the disk (`indexer.embed.StoredVectors`)."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many there are, and their dimension."""
+        ...
+
+    def __getitem__(self, index: slice | NDArray[np.int64], /) -> Matrix: ...
+
 
 PARTS = ("train", "validation", "test")
 SHARES = (0.7, 0.2, 0.1)
@@ -29,9 +44,13 @@ of real pictures, embedded by an ImageNet SqueezeNet: from 0.98 on all were one 
 BLOCK = 1024
 
 
+HELD_OUT = -1
+"""Stands in `Split.part` for a picture of a character that the model is not to know, and in `labels` below."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The part of each picture (a number into PARTS), its near-duplicate group, and what drew it."""
+    """The part of each picture (a number into PARTS, or HELD_OUT), its near-duplicate group, and what drew it."""
 
     part: NDArray[np.int64]
     group: NDArray[np.int64]
@@ -41,34 +60,88 @@ class Split:
         """Return the rows of a part, in order."""
         return np.flatnonzero(self.part == PARTS.index(part))
 
-    def leaks_of_naive_split(self) -> int:
-        """Count the pictures outside training whose near-duplicate a split by picture would have trained on."""
-        naive = np.random.default_rng(self.seed).choice(len(PARTS), size=len(self.part), p=SHARES)
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """The rows of pictures that are in no part."""
+        return np.flatnonzero(self.part == HELD_OUT)
+
+    def naive(self) -> Split:
+        """Return the split by picture that this one is better than: near-duplicates fall where they may."""
+        drawn = np.random.default_rng(self.seed).choice(len(PARTS), size=len(self.part), p=SHARES)
+        return replace(self, part=np.where(self.part == HELD_OUT, HELD_OUT, drawn))
+
+    def leaks(self) -> int:
+        """Count the pictures outside training that have a near-duplicate in it: 0, unless the split is naive."""
         trained = np.zeros(self.group.max(initial=0) + 1, dtype=bool)
-        trained[self.group[naive == 0]] = True
-        return int(np.count_nonzero(trained[self.group] & (naive != 0)))
+        trained[self.group[self.part == 0]] = True
+        return int(np.count_nonzero(trained[self.group] & (self.part > 0)))
 
 
-def split(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> Split:
+def split(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, hashes: Sequence[int] = ()) -> Split:
     """Divide pictures 70/20/10, stratified by label, a whole group at a time. The same input gives the same split.
+
+    With `hashes`, pictures are first divided by these alone, and only then groups that straddle the parts are moved as
+    a whole to where most of them are: so two backbones, which see a few near-duplicates differently, still share nearly
+    all of their test pictures, and can be compared on them. Pictures labelled HELD_OUT stay out of every part.
+    """
+    known = np.flatnonzero(labels != HELD_OUT)
+    first = (
+        np.unique(np.array(hashes, dtype=np.uint64)[known], return_inverse=True)[1] if len(hashes) else groups[known]
+    )
+    part = np.full(len(labels), HELD_OUT, dtype=np.int64)
+    part[known] = _divide(labels[known], first, SHARES, seed)
+    part[known] = _settled(part[known], labels[known], groups[known])
+    return Split(part, groups, seed)
+
+
+def folds(labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Divide pictures into `count` parts of one size, stratified by label, a whole group at a time."""
+    return _divide(labels, groups, (1 / count,) * count, seed)
+
+
+def _divide(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], shares: tuple[float, ...], seed: int
+) -> NDArray[np.int64]:
+    """Give each picture a part.
 
     Each group goes where its label lacks most; large groups first, so that the small ones even things out. A group of
     several labels counts for the label that most of it has.
     """
+    part = np.empty(len(labels), dtype=np.int64)
+    if not len(labels):
+        return part
     generator = np.random.default_rng(seed)
     members = _members(groups)
     order = sorted(generator.permutation(len(members)), key=lambda group: -len(members[group]))
-    wanted = np.outer(np.bincount(labels), SHARES)
-    part = np.empty(len(labels), dtype=np.int64)
+    wanted = np.outer(np.bincount(labels), shares)
     for group in order:
         label = int(np.bincount(labels[members[group]]).argmax())
         chosen = int(wanted[label].argmax())
         part[members[group]] = chosen
         wanted[label, chosen] -= len(members[group])
-    return Split(part, groups, seed)
+    return part
 
 
-def near_duplicate_groups(hashes: Sequence[int], vectors: Matrix | None) -> NDArray[np.int64]:
+def _settled(part: NDArray[np.int64], labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Move each group that straddles parts to the part that holds most of it; ties go where the label lacks most."""
+    part = part.copy()
+    straddling = [members for members in _members(groups) if len(np.unique(part[members])) > 1]
+    if not straddling:
+        return part
+    moving = np.zeros(len(part), dtype=bool)
+    moving[np.concatenate(straddling)] = True
+    lacking = np.outer(np.bincount(labels), SHARES)
+    np.subtract.at(lacking, (labels[~moving], part[~moving]), 1.0)
+    for members in sorted(straddling, key=len, reverse=True):
+        held = np.bincount(part[members], minlength=len(PARTS))
+        label = int(np.bincount(labels[members]).argmax())
+        chosen = int(np.where(held == held.max(), lacking[label], -np.inf).argmax())
+        part[members] = chosen
+        lacking[label, chosen] -= len(members)
+    return part
+
+
+def near_duplicate_groups(hashes: Sequence[int], vectors: Vectors | None) -> NDArray[np.int64]:
     """Give each group of near-duplicates a number: rows with one number belong together, directly or through others.
 
     `hashes` are 64-bit perceptual hashes, `vectors` (n, d) unit-length embeddings of the same pictures, or None where
@@ -81,18 +154,22 @@ def near_duplicate_groups(hashes: Sequence[int], vectors: Matrix | None) -> NDAr
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 
-def _near_pairs(hashes: NDArray[np.uint64], vectors: Matrix | None) -> Iterator[tuple[int, int]]:
+def _near_pairs(hashes: NDArray[np.uint64], vectors: Vectors | None) -> Iterator[tuple[int, int]]:
     """Yield the pairs of rows that are near-duplicates, block by block so that memory stays small."""
     starts = range(0, len(hashes), BLOCK)
-    for first, second in ((first, second) for first in starts for second in starts if first <= second):
-        rows, columns = slice(first, first + BLOCK), slice(second, second + BLOCK)
-        near = np.bitwise_count(hashes[rows, np.newaxis] ^ hashes[np.newaxis, columns]) <= HASH_BITS
-        if vectors is not None:
-            cosine = vectors[rows] @ vectors[columns].T
-            near = (cosine >= SAME_SIMILARITY) | (near & (cosine >= HASH_SIMILARITY))
-        for one, other in np.argwhere(near):
-            if first + one < second + other:
-                yield first + int(one), second + int(other)
+    for first in starts:
+        # `vectors` may go on behind the pictures that are looked at.
+        rows = slice(first, min(first + BLOCK, len(hashes)))
+        held = None if vectors is None else vectors[rows]
+        for second in starts[first // BLOCK :]:
+            columns = slice(second, min(second + BLOCK, len(hashes)))
+            near = np.bitwise_count(hashes[rows, np.newaxis] ^ hashes[np.newaxis, columns]) <= HASH_BITS
+            if vectors is not None and held is not None:
+                cosine = held @ (held if first == second else vectors[columns]).T
+                near = (cosine >= SAME_SIMILARITY) | (near & (cosine >= HASH_SIMILARITY))
+            for one, other in np.argwhere(near):
+                if first + one < second + other:
+                    yield first + int(one), second + int(other)
 
 
 def _root(parent: NDArray[np.int64], row: int) -> int:

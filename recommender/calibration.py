@@ -1,61 +1,124 @@
 """What the model's numbers are worth: when to be sure of a label, and what a similarity means.
 
-Both maps are measured on the validation part while training (`indexer.evaluation.calibration`) and only read here.
+Everything here is measured while training (`indexer.evaluation.calibration`) and only read here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
-from recommender.types import Prediction, Verdict
+from recommender.types import Level, Prediction, Verdict
+
+_SPECIFIC_FIRST: tuple[Level, ...] = ("character", "show", "type")
+LEVELS: tuple[str, ...] = _SPECIFIC_FIRST
+"""What a verdict may name, the most specific first."""
+LEAST_DOUBT = 1e-6
+"""No probability counts as nearer to 0 or 1 than this: its odds have to stay finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near the catalogue comes to a picture, as cosines.
+
+    `nearest` is its nearest stored picture's, and `label[level]` that of the nearest one of the best label at a level.
+    """
+
+    nearest: float = 0.0
+    label: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """How sure to be of the best label at one level (logistic regression), and from where on to say it aloud.
+
+    The log-odds that the label is right are `bias + odds * (the log-odds of its probability) + nearest * (the cosine to
+    the nearest stored picture) + label * (the cosine to the nearest one of that label)`. A softmax only weighs the
+    labels that it knows against each other; the cosines tell whether the picture is like anything known at all.
+    """
+
+    threshold: float = 1.0
+    bias: float = 0.0
+    odds: float = 1.0
+    nearest: float = 0.0
+    label: float = 0.0
+
+    def probability(self, probability: float, nearest: float, label: float) -> float:
+        """Return the chance that a label is right, given its probability and the two cosines."""
+        clipped = min(max(probability, LEAST_DOUBT), 1.0 - LEAST_DOUBT)
+        score = self.bias + self.odds * np.log(clipped / (1.0 - clipped)) + self.nearest * nearest + self.label * label
+        return float(1.0 / (1.0 + np.exp(-np.clip(score, -50.0, 50.0))))
+
+
+@dataclass(frozen=True, slots=True)
+class ProbabilityMap:
+    """A piecewise linear map from a similarity, or a score made of similarities, to a probability. It never falls."""
+
+    similarity: tuple[float, ...] = (0.0, 1.0)
+    probability: tuple[float, ...] = (0.0, 1.0)
+
+    def __call__(self, similarity: float) -> float:
+        """Return the probability of a similarity."""
+        return float(np.interp(similarity, self.similarity, self.probability))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`thresholds[level]`: the least probability at which a label is believed; `similarity`, `probability`: the map.
+    """What was measured: a temperature for each label space, a Certainty for each level, and four maps.
 
-    The map is piecewise linear and never falls: the chance that two pictures of a given cosine show one character.
+    `precision` is how often a verdict was to be right when the thresholds were chosen. `same_character` and `same_show`
+    map the cosine of two pictures, `character_score` and `show_score` the scores of `ranking`.
     """
 
-    temperature: float = 1.0
+    temperatures: Mapping[str, float] = field(default_factory=dict)
     precision: float = 0.95
-    thresholds: dict[str, float] = field(default_factory=dict)
-    similarity: tuple[float, ...] = (0.0, 1.0)
-    probability: tuple[float, ...] = (0.0, 1.0)
+    certainty: Mapping[str, Certainty] = field(default_factory=dict)
+    same_character: ProbabilityMap = ProbabilityMap()
+    same_show: ProbabilityMap = ProbabilityMap()
+    character_score: ProbabilityMap = ProbabilityMap()
+    show_score: ProbabilityMap = ProbabilityMap()
 
-    def same_character(self, similarity: float) -> float:
-        """Return the chance that two pictures of this cosine show the same character."""
-        return float(np.interp(similarity, self.similarity, self.probability))
+    def verdict(self, best: Mapping[str, Prediction], nearness: Nearness) -> Verdict:
+        """Return the most specific level whose best label is believed. `best` holds a label for each level.
 
-    def verdict(self, best: dict[str, Prediction]) -> Verdict:
-        """Return the most specific level whose best label is believed. `best` holds a label for each level."""
-        for level in ("character", "show", "type"):
+        Its probability is the chance that the label is right, where the picture may also show somebody unknown.
+        """
+        likeliest = 0.0
+        for level in _SPECIFIC_FIRST:
             prediction = best.get(level)
-            if prediction and prediction.probability >= self.thresholds.get(level, 1.0):
-                return Verdict(level, prediction.label, prediction.probability)
-        doubts = (prediction.probability for prediction in best.values())
-        return Verdict("unknown", None, 1.0 - max(doubts, default=0.0))
+            if not prediction:
+                continue
+            certainty = self.certainty.get(level, Certainty())
+            near = nearness.label.get(level, 0.0)
+            probability = certainty.probability(prediction.probability, nearness.nearest, near)
+            if probability >= certainty.threshold:
+                return Verdict(level, prediction.label, probability)
+            likeliest = max(likeliest, probability)
+        return Verdict("unknown", None, 1.0 - likeliest)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
+        maps = {name: asdict(getattr(self, name)) for name in _MAPS}
+        levels = {level: asdict(certainty) for level, certainty in self.certainty.items()}
         return {
-            "temperature": self.temperature,
+            "temperatures": dict(self.temperatures),
             "precision": self.precision,
-            "thresholds": dict(self.thresholds),
-            "similarity": list(self.similarity),
-            "probability": list(self.probability),
+            "certainty": levels,
+            **{name: {field: list(values) for field, values in fields.items()} for name, fields in maps.items()},
         }
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(
-            temperature=fields["temperature"],
-            precision=fields["precision"],
-            thresholds=fields["thresholds"],
-            similarity=tuple(fields["similarity"]),
-            probability=tuple(fields["probability"]),
-        )
+        maps = {
+            name: ProbabilityMap(tuple(fields[name]["similarity"]), tuple(fields[name]["probability"]))
+            for name in _MAPS
+        }
+        levels = {level: Certainty(**values) for level, values in fields["certainty"].items()}
+        return cls(fields["temperatures"], fields["precision"], levels, **maps)
+
+
+_MAPS = ("same_character", "same_show", "character_score", "show_score")

@@ -1,28 +1,43 @@
 """The catalogue: what is known about shows, characters, pictures, models and snapshots, read and written.
 
-It mirrors the library that was published last; a snapshot brings along the rows that it needs to answer. Plain values
-go in and come out, rows of the database never do. Not here: the tables (`tables`), their upgrades (`migrations`), the
-files of a snapshot (`snapshots`).
+It mirrors the library that was published last; a snapshot brings along the rows that it needs to answer. Of every
+library that was scanned it remembers the files, so that the next scan is short. Plain values go in and come out, rows
+of the database never do. Not here: the tables (`tables`), their upgrades (`migrations`), the files of a snapshot
+(`snapshots`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from itertools import islice
 from operator import attrgetter
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection, Engine
 
 from recommender.errors import BadLibrary, CatalogueVersion, NoSnapshot, NotFound, SnapshotError
 from recommender.tables import (
     Base,
     Characters,
+    Files,
     Models,
     Pictures,
     Publications,
@@ -40,6 +55,9 @@ from recommender.types import Character, PictureId, Show, SnapshotInfo
 
 NOTHING_YET = "nothing was trained or indexed yet: run `sokkuri train LIBRARY` and `sokkuri reindex LIBRARY`"
 
+CHUNK = 10_000
+"""How many rows go to or come from the database at once, so that no second copy of a large library is held."""
+
 
 @dataclass(frozen=True, slots=True)
 class PictureRow:
@@ -53,6 +71,27 @@ class PictureRow:
     height: int
     format: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What an examination found out about a file, whose `path` is relative to its library, with slashes.
+
+    `size` is in bytes; `mtime_ns`, when the file was last changed, and `checked`, when it was examined, in nanoseconds
+    since 1970. `rules` stands for all that the result depended on but the file. The rest is the result: the picture's
+    id, its upright width and height in pixels, its format, and its perceptual hash of 64 bits.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    checked: int
+    rules: str
+    picture: PictureId
+    width: int
+    height: int
+    format: str
+    perceptual_hash: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +204,22 @@ class Catalogue:
         sizes = (select(func.count()).select_from(table).scalar_subquery() for table in (Shows, Characters, Pictures))
         with self._reading() as connection:
             return Counts(*connection.execute(select(*sizes)).one())
+
+    def files(self, library: str) -> Mapping[str, FileRow]:
+        """Return what is remembered of the files of `library`, an absolute folder, by path; unknown ones have none."""
+        columns = [Files.__table__.columns[name] for name in _FILE_COLUMNS]
+        with self._reading() as connection:
+            found = _each(connection, select(*columns).where(Files.library == library))
+            return {values[0]: FileRow(*values) for values in found}
+
+    def remember_files(self, library: str, rows: Iterable[FileRow]) -> None:
+        """Make `rows` all that is remembered of `library`, an absolute folder, in one transaction.
+
+        Only rows that differ are written; other libraries are left alone. Raises BadLibrary for a repeated path.
+        """
+        wanted = _wanted("files", rows, attrgetter(*_FILE_COLUMNS), {"library": library})
+        with self._writing() as connection:
+            wanted.delete(connection, wanted.write_changes(connection))
 
     def add_model(self, row: ModelRow, *, use: bool = True) -> None:
         """Add a model, or renew the one of that name; `use` decides whether it is in use from now, not `row.in_use`."""
@@ -279,52 +334,89 @@ def _publish(connection: Connection, snapshot_id: str) -> None:
     connection.execute(insert(Publications).values(snapshot=snapshot_id, published=now))
 
 
+_FILE_COLUMNS = tuple(field.name for field in fields(FileRow))
+
 # One row as the database holds it, its values in the order of the table's columns.
 _Row = tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The rows that a table is to hold, by their key, which is their first value.
+
+    Where one table holds the rows of several owners, `shared` are the columns, the table's first ones, that say whose
+    rows these are, with their values; the rows lack them, and those of other owners do not matter.
+    """
+
+    table: Table
+    rows: Mapping[str, _Row]
+    shared: Mapping[str, Any]
+
+    def write_changes(self, connection: Connection) -> list[str]:
+        """Insert and update the rows that the table lacks; return the keys of those that it has too many."""
+        columns = self._columns()
+        lacking, changed, gone = dict(self.rows), [], []
+        for stored in _each(connection, select(*columns).where(*self._owned())):
+            row = lacking.pop(stored[0], None)
+            if row is None:
+                gone.append(stored[0])
+            elif row != tuple(stored):
+                changed.append(row)
+        names = [column.name for column in columns]
+        fresh = ({**self.shared, **dict(zip(names, row, strict=True))} for row in lacking.values())
+        _execute_each(connection, insert(self.table), fresh)
+        statement = update(self.table).where(columns[0] == bindparam("key"), *self._owned())
+        renewed = ({"key": row[0], **dict(zip(names[1:], row[1:], strict=True))} for row in changed)
+        _execute_each(connection, statement, renewed)
+        return gone
+
+    def delete(self, connection: Connection, keys: Iterable[str]) -> None:
+        """Delete the rows with these keys."""
+        statement = delete(self.table).where(self._columns()[0] == bindparam("key"), *self._owned())
+        _execute_each(connection, statement, ({"key": key} for key in keys))
+
+    def _columns(self) -> list[Column[Any]]:
+        return list(self.table.columns)[len(self.shared) :]
+
+    def _owned(self) -> list[ColumnElement[bool]]:
+        return [self.table.columns[name] == value for name, value in self.shared.items()]
+
+
 def _replace_library(connection: Connection, library: LibraryRows) -> None:
     """Make shows, characters and pictures those of `library`, writing only what differs."""
-    wanted: list[tuple[Table, dict[str, _Row]]] = [
-        _rows("shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))),
-        _rows("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
-        _rows("pictures", library.pictures, attrgetter(*Base.metadata.tables["pictures"].columns.keys())),
+    picture_columns = Base.metadata.tables["pictures"].columns.keys()
+    tables = [
+        _wanted("shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))),
+        _wanted("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
+        _wanted("pictures", library.pictures, attrgetter(*picture_columns)),
     ]
     # Removed only after all is written: a picture can move to another character before the cascade of its former one
     # would take it along.
-    gone = [_write_changes(connection, table, rows) for table, rows in wanted]
-    for (table, _), keys in zip(wanted, gone, strict=True):
-        if keys:
-            connection.execute(delete(table).where(_key(table) == bindparam("key")), [{"key": key} for key in keys])
+    gone = [wanted.write_changes(connection) for wanted in tables]
+    for wanted, keys in zip(tables, gone, strict=True):
+        wanted.delete(connection, keys)
 
 
-def _rows(name: str, values: Iterable[Any], row_of: Callable[[Any], _Row]) -> tuple[Table, dict[str, _Row]]:
-    """Return the table called `name` and its wanted rows by primary key. Raises BadLibrary for a repeated key."""
+def _wanted(
+    name: str, values: Iterable[Any], row_of: Callable[[Any], _Row], shared: Mapping[str, Any] | None = None
+) -> _Wanted:
+    """Return the wanted rows of the table called `name`. Raises BadLibrary for a repeated key."""
     rows: dict[str, _Row] = {}
     for row in map(row_of, values):
         if row[0] in rows:
             raise BadLibrary(f"{row[0]!r} appears twice among the {name} of the library")
         rows[row[0]] = row
-    return Base.metadata.tables[name], rows
+    return _Wanted(Base.metadata.tables[name], rows, shared or {})
 
 
-def _write_changes(connection: Connection, table: Table, wanted: dict[str, _Row]) -> list[str]:
-    """Insert and update the rows of `wanted` that the table lacks; return the keys of those that it has too many."""
-    stored = {row[0]: tuple(row) for row in connection.execute(select(table))}
-    names = table.columns.keys()
-    fresh = [dict(zip(names, row, strict=True)) for key, row in wanted.items() if key not in stored]
-    if fresh:
-        connection.execute(insert(table), fresh)
-    changed = [
-        {"key": key} | dict(zip(names[1:], row[1:], strict=True))
-        for key, row in wanted.items()
-        if stored.get(key, row) != row
-    ]
-    if changed:
-        connection.execute(update(table).where(_key(table) == bindparam("key")), changed)
-    return [key for key in stored if key not in wanted]
+def _each(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the rows that a query finds, fetched a chunk at a time."""
+    for chunk in connection.execute(query).partitions(CHUNK):
+        yield from chunk
 
 
-def _key(table: Table) -> Any:
-    """Return the column of the primary key, which comes first in every table here."""
-    return table.columns[0]
+def _execute_each(connection: Connection, statement: Executable, parameters: Iterable[dict[str, Any]]) -> None:
+    """Execute a statement once for each set of parameters, a chunk of them at a time."""
+    waiting = iter(parameters)
+    while chunk := list(islice(waiting, CHUNK)):
+        connection.execute(statement, chunk)

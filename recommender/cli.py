@@ -24,6 +24,10 @@ COMMANDS = {
         "indexer.commands:train",
         "Train a model on the pictures of LIBRARY (LIBRARY/<show>/<character>/*.jpg) and make it the one in use.",
     ),
+    "evaluate": (
+        "indexer.commands:evaluate",
+        "Measure MODEL on the pictures of LIBRARY that it has never seen, and write a report with plots and tables.",
+    ),
     "reindex": (
         "indexer.commands:reindex",
         "Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,8 @@ from recommender.types import Matrix
 SIGNED_SQRT = "signed-sqrt"
 """Each number becomes the square root of its size and keeps its sign, so that a few loud features do not drown the
 others (power normalisation: Perronnin, Sánchez and Mensink, "Improving the Fisher Kernel", 2010)."""
+NONE = "none"
+"""The features as the network gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,16 @@ class EmbeddingSpace:
 
     def embed(self, features: Matrix) -> Matrix:
         """Turn the network's (n, dimension) features into embeddings: projected, then scaled to length 1."""
+        if self.projection == NONE:
+            return unit_length(features)
         if self.projection != SIGNED_SQRT:
             raise SpaceMismatch(f"this Sokkuri does not know the projection {self.projection!r}: train the model again")
         return unit_length(np.sign(features) * np.sqrt(np.abs(features)))
+
+    @property
+    def unprojected(self) -> EmbeddingSpace:
+        """The space of the features themselves: equal for all spaces that differ only in what is made of features."""
+        return replace(self, projection=NONE)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.calibration import Calibration
 from recommender.embeddings import EmbeddingSpace, require_same_space
 from recommender.heads import Heads
 from recommender.labels import Hierarchy, LabelSpace
@@ -24,7 +25,8 @@ class ModelEncoder:
     def __init__(self, folder: ModelFolder, backbone: Backbone) -> None:
         require_same_space(folder.space.fingerprint, backbone.space.fingerprint, f"model {folder.name}")
         self._backbone = backbone
-        self._heads: Heads = folder.heads()
+        # Separate heads may contradict each other, and an answer must not.
+        self._heads: Heads = folder.heads().consistent()
         self._calibration = folder.calibration
         self._info = ModelInfo(folder.name, folder.space.backbone, backbone.engine, folder.untrained, folder.notice)
 
@@ -45,22 +47,23 @@ class ModelEncoder:
 
     def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
         """Encode each picture, in order. A batch gives what single calls give."""
-        vectors = self.space.embed(self._backbone.features(images))
-        probabilities = self._heads.probabilities(vectors)
+        features = self._backbone.features(images)
+        vectors = self.space.embed(features)
+        probabilities = self._heads.probabilities(vectors if self._heads.reads == "embedding" else features)
         type_space, character_space, show_space = self.hierarchy.spaces
         encodings = []
         for row in range(len(images)):
             types = _best(type_space, probabilities.type[row])
             characters = _best(character_space, probabilities.character[row])
             shows = _best(show_space, probabilities.show[row])
-            verdict = self._calibration.verdict({"type": types[0], "character": characters[0], "show": shows[0]})
             embedding = Embedding(vectors[row], self.space.fingerprint)
-            encodings.append(Encoding(types, characters, shows, verdict, embedding))
+            encodings.append(Encoding(types, characters, shows, embedding))
         return encodings
 
-    def same_character(self, similarity: float) -> float:
-        """Return the chance that two pictures of this cosine show the same character."""
-        return self._calibration.same_character(similarity)
+    @property
+    def calibration(self) -> Calibration:
+        """What the model's numbers are worth."""
+        return self._calibration
 
 
 def _best(space: LabelSpace, probabilities: NDArray[np.float64]) -> tuple[Prediction, ...]:

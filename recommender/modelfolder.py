@@ -5,6 +5,9 @@ models/<name>/
   model.json             backbone, labels, preprocessing, embedding space, training, metrics, calibration, checksums
   backbone.safetensors   the network without its last layer
   heads.safetensors      one linear layer for each label space
+  pictures.safetensors   which pictures the model was trained on, and which it was tested on: `split`
+  folds.safetensors      where it was cross-validated: the heads of each fold
+  history.csv            a line for each epoch; learning_curves.png draws them
 ```
 
 Not here: how a network is built from the weights (`encoders`), nor how they were found (`indexer.training`).
@@ -13,11 +16,13 @@ Not here: how a network is built from the weights (`encoders`), nor how they wer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from recommender.calibration import Calibration
@@ -27,11 +32,14 @@ from recommender.folders import check_files, sha256, shown, written_aside
 from recommender.heads import Heads
 from recommender.images import Preprocessing
 from recommender.labels import Hierarchy
+from recommender.types import Matrix, PictureId
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "model.json"
 BACKBONE = "backbone.safetensors"
 HEADS = "heads.safetensors"
+PICTURES = "pictures.safetensors"
+FOLDS = "folds.safetensors"
 REMEDY = "train the model again under another name (`sokkuri train LIBRARY --name NAME`)"
 
 
@@ -72,6 +80,7 @@ class ModelFolder:
                     f"{self.path / MANIFEST}: the digest of label space {space.name} does not fit: {REMEDY}"
                 )
         _ = (self.space, self.preprocessing, self.calibration, self.untrained, self.notice)
+        _ = (self.manifest["heads"]["joint"], self.manifest["heads"]["reads"])
 
     @property
     def name(self) -> str:
@@ -115,19 +124,71 @@ class ModelFolder:
 
     def heads(self) -> Heads:
         """Read the heads. Raises LabelMismatch where they do not fit the labels."""
-        return Heads.from_tensors(self.hierarchy, load_file(self.path / HEADS), self.calibration.temperature)
+        return self._dressed(load_file(self.path / HEADS))
+
+    def fold_heads(self) -> tuple[Heads, ...]:
+        """Read the heads of each fold, in order; none where the model was not cross-validated."""
+        if not (self.path / FOLDS).exists():
+            return ()
+        tensors = load_file(self.path / FOLDS)
+        folds = sorted({int(name.partition(".")[0]) for name in tensors})
+        return tuple(
+            self._dressed(
+                {
+                    name.partition(".")[2]: tensor
+                    for name, tensor in tensors.items()
+                    if name.partition(".")[0] == str(fold)
+                }
+            )
+            for fold in folds
+        )
+
+    def pictures(self) -> TrainedPictures:
+        """Read which pictures the model was trained and tested on."""
+        tensors = load_file(self.path / PICTURES)
+        identities = tuple(PictureId(identity.tobytes().hex()) for identity in tensors["id"])
+        return TrainedPictures(identities, tensors["part"].astype(np.int64), tensors["fold"].astype(np.int64))
+
+    def _dressed(self, tensors: dict[str, Matrix]) -> Heads:
+        """Return heads with what model.json says about them."""
+        heads = Heads.from_tensors(self.hierarchy, tensors)
+        return replace(heads, temperatures=self.calibration.temperatures, **self.manifest["heads"])
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPictures:
+    """The library that a model was trained on: ids, and for each the number of its part and of its fold.
+
+    Parts: 0 is training, 1 validation, 2 test, -1 held out. A picture without a fold (-1) is in its part; one with a
+    fold was left out of the heads of that fold, and is tested by these.
+    """
+
+    id: tuple[PictureId, ...]
+    part: NDArray[np.int64]
+    fold: NDArray[np.int64]
+
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
+        """Return what `ModelFolder.pictures` reads."""
+        identities = np.frombuffer(bytes.fromhex("".join(self.id)), dtype=np.uint8).reshape(-1, 32)
+        return {"id": identities, "part": self.part.astype(np.int8), "fold": self.fold.astype(np.int16)}
 
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """What a model folder is made of. `facts` are the parts of model.json that nobody has to compute with."""
+    """What a model folder is made of.
+
+    `facts` are the parts of model.json that nobody has to compute with; `files` are further files, by name.
+    """
 
     space: EmbeddingSpace
     preprocessing: Preprocessing
     heads: Heads
     calibration: Calibration
     weights: dict[str, Any]
+    pictures: TrainedPictures
     facts: dict[str, Any]
+    folds: tuple[Heads, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write_model(path: Path, model: NewModel, save_backbone: Callable[[Path], None]) -> ModelFolder:
@@ -136,6 +197,18 @@ def write_model(path: Path, model: NewModel, save_backbone: Callable[[Path], Non
         with written_aside(path) as aside:
             save_backbone(aside / BACKBONE)
             save_file(dict(model.heads.to_tensors()), aside / HEADS)
+            save_file(model.pictures.to_tensors(), aside / PICTURES)
+            if model.folds:
+                save_file(
+                    {
+                        f"{fold}.{name}": tensor
+                        for fold, heads in enumerate(model.folds)
+                        for name, tensor in heads.to_tensors().items()
+                    },
+                    aside / FOLDS,
+                )
+            for name, content in model.files.items():
+                (aside / name).write_bytes(content)
             manifest = {
                 "format": FORMAT,
                 "name": path.name,
@@ -145,9 +218,10 @@ def write_model(path: Path, model: NewModel, save_backbone: Callable[[Path], Non
                 | {"digests": {space.name: space.digest for space in model.heads.hierarchy.spaces}},
                 "preprocessing": model.preprocessing.to_json(),
                 "space": model.space.to_json(),
+                "heads": {"joint": model.heads.joint, "reads": model.heads.reads},
                 "calibration": model.calibration.to_json(),
                 **model.facts,
-                "files": {name: sha256(aside / name) for name in (BACKBONE, HEADS)},
+                "files": {file.name: sha256(file) for file in sorted(aside.iterdir())},
             }
             text = json.dumps(manifest, ensure_ascii=False, indent=1)
             (aside / MANIFEST).write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.calibration import Calibration
 from recommender.embeddings import EmbeddingSpace
 from recommender.labels import Hierarchy
 from recommender.types import DecodedImage, Encoding, Matrix, ModelInfo, Neighbour, Vector
@@ -56,8 +57,9 @@ class Encoder(Protocol):
         """Encode each picture, in order. A batch gives what single calls give."""
         ...
 
-    def same_character(self, similarity: float) -> float:
-        """Return the chance that two pictures of this cosine show the same character."""
+    @property
+    def calibration(self) -> Calibration:
+        """What the model's numbers are worth."""
         ...
 
 

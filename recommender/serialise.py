@@ -69,12 +69,19 @@ def similar_to_json(similar: SimilarResults) -> dict[str, Any]:
                 "name": one.character.name,
                 "show": one.character.show.slug,
                 "score": one.score,
+                "probability": one.probability,
                 "evidence": list(one.evidence),
             }
             for one in similar.characters
         ],
         "similar_shows": [
-            {"show": one.show.slug, "title": one.show.title, "score": one.score, "evidence": list(one.evidence)}
+            {
+                "show": one.show.slug,
+                "title": one.show.title,
+                "score": one.score,
+                "probability": one.probability,
+                "evidence": list(one.evidence),
+            }
             for one in similar.shows
         ],
     }

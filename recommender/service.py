@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.calibration import Nearness
 from recommender.embeddings import require_same_space, unit_length
 from recommender.errors import InvalidQuery, NotFound
 from recommender.gate import Gate
@@ -37,6 +38,7 @@ from recommender.types import (
     SimilarShow,
     Timing,
     Vector,
+    Verdict,
 )
 
 MAX_LIMIT = 100
@@ -86,6 +88,7 @@ class Recommender:
         encoded = perf_counter()
         search = _Search(encoding.embedding.vector, self._without(image.id, passing), query.limit)
         neighbours = self._neighbours(search)
+        verdict = self._verdict(encoding, neighbours if passing is None else self._anywhere(encoding, image.id))
         searched = perf_counter()
         similar = self._similar(search, neighbours)
         ranked = perf_counter()
@@ -96,7 +99,7 @@ class Recommender:
             rank=1000 * (ranked - searched),
             total=1000 * (ranked - started),
         )
-        return self._answer(encoding, similar, query.limit, timing)
+        return self._answer(encoding, verdict, similar, query.limit, timing)
 
     def decode(self, data: bytes) -> DecodedImage:
         """Decode a picture within the limits. Raises InvalidImage or Busy."""
@@ -142,6 +145,28 @@ class Recommender:
         """Return the stored pictures that are compared with the query, nearest first."""
         return self.snapshot.index.search(search.vector, CANDIDATES, search.rows)
 
+    def _anywhere(self, encoding: Encoding, picture: PictureId) -> list[Neighbour]:
+        """Return the picture's neighbours without any filter: what it shows does not depend on what was asked for."""
+        return self._neighbours(_Search(encoding.embedding.vector, self._without(picture, None), 1))
+
+    def _verdict(self, encoding: Encoding, neighbours: list[Neighbour]) -> Verdict:
+        """Say how sure the model is, given how near the stored pictures come."""
+        best = encoding.best
+        if not neighbours:
+            return self.encoder.calibration.verdict(best, Nearness())
+        near: dict[str, float] = {}
+        for neighbour in neighbours:  # nearest first
+            character = self.snapshot.character(neighbour.row)
+            labels = {"character": character.label, "show": character.show.slug, "type": character.type}
+            for level, prediction in best.items():
+                if level not in near and labels[level] == prediction.label:
+                    near[level] = neighbour.similarity
+            if len(near) == len(best):
+                break
+        floor = neighbours[-1].similarity
+        label = {level: near.get(level, floor) for level in best}
+        return self.encoder.calibration.verdict(best, Nearness(neighbours[0].similarity, label))
+
     def _ranked(
         self, search: _Search, neighbours: list[Neighbour], group_of: NDArray[np.int64], groups: int
     ) -> list[RankedGroup]:
@@ -163,7 +188,7 @@ class Recommender:
 
     def _similar(self, search: _Search, neighbours: list[Neighbour]) -> SimilarResults:
         """Grade the neighbours as pictures, characters and shows."""
-        snapshot = self.snapshot
+        snapshot, calibration = self.snapshot, self.encoder.calibration
         characters = self._ranked(search, neighbours, snapshot.character_of, len(snapshot.roster.characters))
         shows = self._ranked(search, neighbours, snapshot.show_of, len(snapshot.roster.shows))
         return SimilarResults(
@@ -172,21 +197,33 @@ class Recommender:
                     snapshot.picture(neighbour.row),
                     snapshot.character(neighbour.row),
                     neighbour.similarity,
-                    self.encoder.same_character(neighbour.similarity),
+                    calibration.same_character(neighbour.similarity),
                 )
                 for neighbour in neighbours[: search.limit]
             ),
             characters=tuple(
-                SimilarCharacter(snapshot.roster.characters[one.group], one.score, self._evidence(one))
+                SimilarCharacter(
+                    snapshot.roster.characters[one.group],
+                    one.score,
+                    calibration.character_score(one.score),
+                    self._evidence(one),
+                )
                 for one in characters
             ),
-            shows=tuple(SimilarShow(snapshot.roster.shows[one.group], one.score, self._evidence(one)) for one in shows),
+            shows=tuple(
+                SimilarShow(
+                    snapshot.roster.shows[one.group], one.score, calibration.show_score(one.score), self._evidence(one)
+                )
+                for one in shows
+            ),
         )
 
     def _evidence(self, ranked: RankedGroup) -> tuple[PictureId, ...]:
         return tuple(self.snapshot.picture(row) for row in ranked.evidence)
 
-    def _answer(self, encoding: Encoding, similar: SimilarResults, limit: int, timing: Timing) -> Recommendations:
+    def _answer(
+        self, encoding: Encoding, verdict: Verdict, similar: SimilarResults, limit: int, timing: Timing
+    ) -> Recommendations:
         """Put names to the labels: those of the snapshot where it knows them, else those of the model's day."""
         return Recommendations(
             model=self.encoder.info,
@@ -196,7 +233,7 @@ class Recommender:
                 CharacterPrediction(self.character(one.label), one.probability) for one in encoding.characters[:limit]
             ),
             shows=tuple(ShowPrediction(self.show(one.label), one.probability) for one in encoding.shows[:limit]),
-            verdict=encoding.verdict,
+            verdict=verdict,
             similar=similar,
             timing=timing,
         )

@@ -13,16 +13,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, MetaData, UniqueConstraint, create_engine, event, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    MetaData,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy import inspect as look_at
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Dialect, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from recommender.errors import BadLibrary, Busy, CatalogueVersion, Corrupt, SettingError, SnapshotError
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that makes the tables below. Revisions are numbered, so that their names sort by age."""
 
 WAIT_SECONDS = 5
@@ -30,6 +41,21 @@ WAIT_SECONDS = 5
 
 MIGRATION_WAIT_SECONDS = 60
 """The same for a migration, which may have to wait for another one to copy whole tables."""
+
+
+class Unsigned64(TypeDecorator[int]):
+    """A whole number in 0..2**64-1, stored as the signed number of the same 64 bits: databases have no other."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, _dialect: Dialect) -> int | None:
+        """Return the number as it is stored."""
+        return value if value is None or value < 2**63 else value - 2**64
+
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> int | None:
+        """Return the number as it was meant."""
+        return value if value is None else value % 2**64
 
 
 class Base(DeclarativeBase):
@@ -87,6 +113,29 @@ class Pictures(Base):
     height: Mapped[int]
     format: Mapped[str]
     bytes: Mapped[int]
+
+
+class Files(Base):
+    """What was found out about files of any library, whether it was published or not.
+
+    `path` is relative to `library`, an absolute folder. `mtime_ns` and `checked`, the moments of the last change and of
+    the examination, are nanoseconds since 1970; `rules` stands for all that the examination depended on but the file.
+    """
+
+    __tablename__ = "files"
+    __table_args__ = (CheckConstraint("length(picture) = 64", name="picture_length"),)
+
+    library: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int]
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    checked: Mapped[int] = mapped_column(BigInteger)
+    rules: Mapped[str]
+    picture: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    format: Mapped[str]
+    perceptual_hash: Mapped[int] = mapped_column(Unsigned64)
 
 
 class Models(Base):

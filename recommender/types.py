@@ -61,13 +61,21 @@ class Encoding:
     types: tuple[Prediction, ...]
     characters: tuple[Prediction, ...]
     shows: tuple[Prediction, ...]
-    verdict: Verdict
     embedding: Embedding
+
+    @property
+    def best(self) -> dict[str, Prediction]:
+        """The likeliest label of each space that has one."""
+        ranked = {"character": self.characters, "show": self.shows, "type": self.types}
+        return {space: labels[0] for space, labels in ranked.items() if labels}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The most specific level that the model is sure of; `label` is None at level `unknown`."""
+    """The most specific level that the model is sure of; `label` is None at level `unknown`.
+
+    `probability` is the chance that it is right, the chance that the picture shows nobody known included.
+    """
 
     level: Level
     label: str | None
@@ -118,19 +126,27 @@ class SimilarPicture:
 
 @dataclass(frozen=True, slots=True)
 class SimilarCharacter:
-    """A character whose best pictures look like the query; `evidence` lists them, best first."""
+    """A character whose best pictures look like the query; `evidence` lists them, best first.
+
+    `probability` is the chance that the query shows this character.
+    """
 
     character: Character
     score: float
+    probability: float
     evidence: tuple[PictureId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarShow:
-    """A show whose best pictures look like the query; `evidence` lists them, best first."""
+    """A show whose best pictures look like the query; `evidence` lists them, best first.
+
+    `probability` is the chance that the query is from this show.
+    """
 
     show: Show
     score: float
+    probability: float
     evidence: tuple[PictureId, ...]
 
 

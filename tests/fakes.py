@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recommender.calibration import Calibration
+from recommender.calibration import LEVELS, Calibration, Certainty
 from recommender.embeddings import EmbeddingSpace, unit_length
 from recommender.heads import Heads
 from recommender.labels import Hierarchy, LabelSpace
 from recommender.types import Character, DecodedImage, Embedding, Encoding, Matrix, ModelInfo, Prediction, Vector
 
 SPACE = EmbeddingSpace("fake", weights="none", layer="colours", preprocessing="grid2", dimension=12)
-SURE = Calibration(thresholds={"character": 0.6, "show": 0.6, "type": 0.6})
+SURE = Calibration(certainty=dict.fromkeys(LEVELS, Certainty(threshold=0.6)))
 
 
 class FakeEncoder:
@@ -22,6 +22,7 @@ class FakeEncoder:
     def __init__(self, examples: Mapping[Character, DecodedImage], notice: str = "") -> None:
         self.space = SPACE
         self.info = ModelInfo("fake", "fake", "fake-float32", untrained=bool(notice), notice=notice)
+        self.calibration = SURE
         self.hierarchy = Hierarchy.of(examples)
         weights = {space.name: np.zeros((len(space), SPACE.dimension), np.float32) for space in self.hierarchy.spaces}
         weights["character"] = 20 * np.stack([colours(examples[one]) for one in self.hierarchy.characters])
@@ -32,16 +33,11 @@ class FakeEncoder:
         """Encode each picture, in order."""
         return [self._encode(colours(image)) for image in images]
 
-    def same_character(self, similarity: float) -> float:
-        """Return the similarity itself, where it is a probability."""
-        return SURE.same_character(similarity)
-
     def _encode(self, vector: Vector) -> Encoding:
         found = self._heads.probabilities(vector[np.newaxis])
         spaces = zip(self.hierarchy.spaces, (found.type, found.character, found.show), strict=True)
         types, characters, shows = (_ranked(space, rows[0].tolist()) for space, rows in spaces)
-        verdict = SURE.verdict({"type": types[0], "character": characters[0], "show": shows[0]})
-        return Encoding(types, characters, shows, verdict, Embedding(vector, SPACE.fingerprint))
+        return Encoding(types, characters, shows, Embedding(vector, SPACE.fingerprint))
 
 
 def colours(image: DecodedImage) -> Vector:

@@ -41,8 +41,8 @@ HOMES = {
     "scipy": ("indexer/evaluation/",),
     "sklearn": ("indexer/evaluation/",),
     "sqlalchemy": ("recommender/catalogue.py", "recommender/tables.py", "migrations/"),
-    "torch": ("recommender/encoders/torch_encoder.py", "indexer/training/"),
-    "torchvision": ("recommender/encoders/torch_encoder.py", "indexer/training/"),
+    "torch": ("recommender/encoders/torch_encoder.py", "indexer/training/", "indexer/views.py"),
+    "torchvision": ("recommender/encoders/torch_encoder.py", "indexer/training/", "indexer/views.py"),
     "tqdm": ("indexer/progress.py",),
     "werkzeug": ("web/",),
 }

@@ -21,6 +21,11 @@ KIND: Json = {"type": ["string", "null"], "enum": [*TYPE_NAMES, None]}
 IDENTITY: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the picture file"}
 
 
+def _ranked() -> dict[str, Json]:
+    """Return what every ranked group has: its score, what that is worth, and the pictures that say so."""
+    return {"score": NUMBER, "probability": SHARE, "evidence": _list(IDENTITY)}
+
+
 def _object(**properties: Json) -> Json:
     """Return the schema of an object that has all of `properties` and nothing else."""
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
@@ -71,8 +76,8 @@ SCHEMAS: Json = {
         thumbnail_url=TEXT,
         url=TEXT,
     ),
-    "SimilarCharacter": _object(character=TEXT, name=TEXT, show=TEXT, score=NUMBER, evidence=_list(IDENTITY)),
-    "SimilarShow": _object(show=TEXT, title=TEXT, score=NUMBER, evidence=_list(IDENTITY)),
+    "SimilarCharacter": _object(character=TEXT, name=TEXT, show=TEXT, **_ranked()),
+    "SimilarShow": _object(show=TEXT, title=TEXT, **_ranked()),
     "Shows": _object(shows=_list(_object(**_SHOW, characters=COUNT, pictures=COUNT))),
     "Show": _object(**_SHOW, pictures=COUNT, characters=_list(_object(**_CHARACTER, pictures=COUNT))),
     "SimilarToShow": _object(**_SHOW, **_SIMILAR),

@@ -1,4 +1,4 @@
-"""Accuracy with its sample size, in all and by label. Not here: plots and reports."""
+"""Accuracy with its sample size, in all and by label: what a training ends with. Not here: reports (`evaluate`)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.samples import Part
-from recommender.heads import Heads
-from recommender.labels import UNTYPED
+from recommender.heads import Probabilities
+from recommender.labels import UNTYPED, Hierarchy
 
 
-def measure(heads: Heads, part: Part) -> dict[str, Any]:
+def measure(found: Probabilities, characters: NDArray[np.int64], hierarchy: Hierarchy) -> dict[str, Any]:
     """Return the accuracy in each label space, and of the characters by show and by character.
 
-    Each is `{"accuracy": ..., "pictures": ...}`; without pictures the accuracy is None.
+    `found` is what was said about n pictures, `characters` (n,) the truth. Each figure is
+    `{"accuracy": ..., "pictures": ...}`; without pictures the accuracy is None.
     """
-    hierarchy, characters = heads.hierarchy, part.characters
-    found = heads.probabilities(part.embeddings)
     right = found.character.argmax(axis=1) == characters
     shows, types = hierarchy.show_of[characters], hierarchy.type_of[characters]
     typed = types != UNTYPED

@@ -1,54 +1,94 @@
 """The batch job `train`: a library of labelled pictures becomes a model folder.
 
-Each picture goes through the frozen backbone once; what comes out is kept in the embedding table, and only the heads
-are trained. Not here: the formula of the heads (`heads`), the split (`indexer.split`), what is measured (`evaluation`).
+Each picture, and each random view of it, goes through the frozen backbone once; what comes out is kept in the embedding
+table, and the heads are trained on it. With `--unfreeze` the backbone itself is trained first. Not here: the formula of
+the heads (`heads`), the convolutions (`finetune`), the split (`indexer.split`), what is measured (`evaluation`).
 """
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 
-from indexer.embed import Embedder, EmbeddingTable
-from indexer.evaluation.calibration import calibrate
-from indexer.evaluation.metrics import measure
-from indexer.library import LIBRARY_LIMITS, Library, require_library, scan
-from indexer.progress import progress
+from indexer.embed import EmbeddingTable
+from indexer.gather import Gatherer, Views, stored
+from indexer.library import LIBRARY_LIMITS, Library, first_pictures, require_library
+from indexer.progress import Told, progress, say
 from indexer.samples import Samples
 from indexer.split import PARTS, SHARES
 from indexer.stopwatch import Stopwatch
-from indexer.training.heads import Epoch, HeadOptions, train_heads
+from indexer.training.checkpoint import Run
+from indexer.training.fit import CHOOSING, REHEARSAL, FitOptions, Fitted, Watch, fit
+from indexer.training.heads import Epoch, HeadOptions
+from indexer.training.history import FINETUNING, HEADS, Row, files, rows_of
+from indexer.training.precision import SAMPLE, choose_precision
+from indexer.training.tuning import TuneOptions, tune
 from indexer.training.weights import LoadedBackbone, load_backbone
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, ModelRow
-from recommender.encoders.torch_encoder import TorchBackbone
+from recommender.encoders.torch_encoder import Precision, TorchBackbone, computes_bfloat16
 from recommender.errors import BadLibrary, BuildError
 from recommender.images import Limits, Preprocessing
-from recommender.modelfolder import ModelFolder, NewModel, write_model
+from recommender.labels import Hierarchy
+from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.settings import Settings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a model may be called: it becomes the name of a folder."""
+Recipe = Literal["joint", "seed"]
+RECIPES: dict[str, HeadOptions] = {
+    "joint": HeadOptions(),
+    "seed": HeadOptions(
+        epochs=5,
+        batch=7,
+        learning_rate=0.001,
+        momentum=0.9,
+        weight_decay=0.0,
+        patience=5,
+        joint=False,
+        reads="features",
+        standardised=False,
+        balanced=False,
+        cosine=False,
+    ),
+}
+"""`seed` is the recipe of the project that this one grew from: three models that differ in their last layer only,
+trained on the features as they are. It is here to be compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What `sokkuri train` was asked for. Without a name the model is called after its backbone, and numbered."""
+    """What `sokkuri train` was asked for. Without a name the model is called after its backbone, and numbered.
+
+    `views` counts the random views of each picture. `held_out` are labels, `<show>` or `<show>/<character>`, that the
+    model is not to know. `folds` asks for cross-validation. `precision` is that of the backbone's features, `auto` the
+    fastest that keeps the results. `resume` goes on where a run of this name stopped.
+    """
 
     backbone: str = "vgg19"
     weights: str = "imagenet"
     name: str | None = None
+    recipe: Recipe = "joint"
+    views: int = 2
+    folds: int = 0
+    held_out: tuple[str, ...] = ()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    resume: bool = False
     heads: HeadOptions = field(default_factory=HeadOptions)
+    tuning: TuneOptions = field(default_factory=TuneOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What came of it. `seconds` are those of each stage."""
+    """What came of it. `seconds` are those of each stage; `embedded` counts pictures and views."""
 
     model: ModelFolder
     library: Library
@@ -71,16 +111,18 @@ class TrainReport:
     def to_text(self) -> str:
         """Return the report for people."""
         metrics, training = self.metrics, self.model.manifest["training"]
-        lines = [f"{'accuracy on the test part':<44} {'right':>6}  pictures"]
+        where = "on the test part" if metrics["part"] == "test" else f"over {training['folds']} folds"
+        lines = [f"{f'accuracy {where}':<44} {'right':>6}  pictures"]
         lines += [_row(space, metrics[space]) for space in ("type", "show", "character")]
         lines += [_row(f"  characters of {show}", row) for show, row in metrics["characters_by_show"].items()]
-        parts = ", ".join(f"{count} {name}" for name, count in training["split"]["pictures"].items())
+        pictures = training["split"]["pictures"]
+        parts = ", ".join(f"{count} {name}" for name, count in pictures.items() if count)
         lines.append(
             f"{len(self.library.entries)} pictures ({parts}); a split by picture would have shown "
             f"{training['split']['leaks_of_naive_split']} near-duplicates of test pictures while training"
         )
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
-        lines.append(f"{self.embedded} pictures newly embedded; seconds: {stages}")
+        lines.append(f"{self.embedded} pictures and views newly embedded; seconds: {stages}")
         lines.append(f"model {self.model.name} is in use: now `sokkuri reindex {self.library.root}`")
         return "\n".join(lines)
 
@@ -94,79 +136,222 @@ def _row(title: str, row: dict[str, Any]) -> str:
 def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOptions) -> TrainReport:
     """Train a model on a library and make it the one in use. Raises BadLibrary, ModelError or BuildError."""
     clock = Stopwatch()
+    _check(options)
     path = _path_of_model(settings.home / "models", options)
     require_library(root)
     loaded = load_backbone(options.backbone, options.weights, options.heads.seed)
-    backbone = TorchBackbone.of_network(options.backbone, loaded.model, Preprocessing(), settings.threads)
+    job = _Job(settings, catalogue, root, options, loaded)
     clock.lap("weights")
-    with EmbeddingTable.open(settings.home, backbone.space) as table:
-        embedder = Embedder(backbone, table)
-        with progress("reading pictures") as told:
-            limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
-            library = scan(root, limits=limits, progress=told, visit=lambda _, image: embedder.add(image))
-        embedder.finish()
-        _require_classes(library)
-        embeddings = table.embeddings([entry.id for entry in library.entries])
+    tuned: tuple[Epoch, ...] = ()
+    frozen = options.tuning.unfreeze == "none"
+    seen = job.look(options.views if frozen else 0)
     clock.lap("embeddings")
-    samples = Samples.of(library, embeddings, options.heads.seed, alike=not loaded.random_layers)
-    new_model = _fit(samples, backbone, loaded, options.heads)
+    run = job.run(settings.home / "training" / path.name, seen)
+    if not frozen:
+        limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
+        tuned = tune(loaded.model, seen.samples, seen.library, options.tuning, limits, run)
+        clock.lap("backbone")
+        seen = job.look(options.views, seen)
+        clock.lap("new embeddings")
+    fitted = _fit(seen.samples, run, options)
     clock.lap("heads")
-    try:
-        model = write_model(path, new_model, backbone.save)
-    except SafetensorError as error:  # what safetensors makes of a full disk
-        raise BuildError(f"{path} cannot be written ({error}): make room and run it again") from None
-    row = ModelRow(model.name, options.backbone, model.digest, backbone.space.fingerprint, now(), loaded.notice or None)
-    catalogue.add_model(row, use=True)
+    history = [*rows_of(FINETUNING, tuned), *rows_of(HEADS, fitted.history)]
+    model = _write(path, job, seen, fitted, history)
+    catalogue.add_model(_row_of(model, loaded), use=True)
+    run.forget()
     clock.lap("writing")
-    return TrainReport(model, library, embedder.embedded, new_model.facts["metrics"], clock.seconds)
+    return TrainReport(model, seen.library, seen.embedded, fitted.metrics, clock.seconds)
 
 
-def _fit(samples: Samples, backbone: TorchBackbone, loaded: LoadedBackbone, options: HeadOptions) -> NewModel:
-    """Train the heads, calibrate them on the validation part and measure them on the test part.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A library as a backbone sees it. `embedded` counts the pictures and views that were new to it."""
 
-    When validation has said how many epochs are best and what the probabilities are worth, the heads are trained once
-    more on training and validation pictures together: every picture but those of the test part helps.
-    """
-    training, validation, test = (samples.part(name) for name in PARTS)
-    history: list[Epoch] = []
-    with progress("training heads", "epoch") as told:
+    backbone: TorchBackbone
+    library: Library
+    samples: Samples
+    embedded: int
 
-        def note(epoch: Epoch) -> None:
-            history.append(epoch)
-            told(epoch.number, options.epochs)
 
-        heads = train_heads(samples.hierarchy, training, validation, options, note)
-    calibration = calibrate(heads, training, validation)
-    best = min(history, key=lambda epoch: epoch.validation_loss)
-    final_options = replace(options, epochs=best.number)
-    heads = train_heads(samples.hierarchy, training + validation, None, final_options, lambda _: None)
-    heads = replace(heads, temperature=calibration.temperature)
-    facts = {
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a training works with from beginning to end."""
+
+    settings: Settings
+    catalogue: Catalogue
+    root: Path
+    options: TrainOptions
+    loaded: LoadedBackbone
+
+    def look(self, views: int, before: _Seen | None = None) -> _Seen:
+        """Let the library, and random views of it, go through the backbone; the split of `before` is kept."""
+        backbone = self._backbone(before.backbone.space.precision if before else None)
+        with EmbeddingTable.open(self.settings.home, backbone.space) as table:
+            gatherer = Gatherer(self.settings, self.catalogue, backbone, table)
+            gathered = gatherer.library(self.root, Views.random(views))
+            embedded = gathered.embedded + gatherer.nothing()
+            entries = gathered.library.entries
+            vectors = stored(table, backbone.space, [entry.id for entry in entries], views, self.options.heads.reads)
+        if before:
+            if [entry.id for entry in entries] != [entry.id for entry in before.library.entries]:
+                raise BuildError(f"{self.root} has changed while the training ran: run it again")
+            samples = replace(before.samples, stored=vectors)
+            return _Seen(backbone, gathered.library, samples, before.embedded + embedded)
+        hierarchy = _hierarchy(gathered.library, self.options.held_out)
+        alike = not self.loaded.random_layers
+        samples = Samples.of(hierarchy, entries, vectors, self.options.heads.seed, alike=alike)
+        return _Seen(backbone, gathered.library, samples, embedded)
+
+    def _backbone(self, precision: str | None) -> TorchBackbone:
+        """Return the backbone as it is now, in a precision, or in the fastest that keeps the results."""
+
+        def build(precision: Precision) -> TorchBackbone:
+            options, threads = self.options, self.settings.threads
+            return TorchBackbone.of_network(options.backbone, self.loaded.model, Preprocessing(), threads, precision)
+
+        wanted = precision or self.options.precision
+        if wanted == "auto":
+            limits = Limits.of(self.settings, LIBRARY_LIMITS.min_side)
+            wanted = choose_precision(build, first_pictures(self.root, limits, SAMPLE) if computes_bfloat16() else ())
+        return build("bfloat16" if wanted == "bfloat16" else "float32")
+
+    def run(self, folder: Path, seen: _Seen) -> Run:
+        """Return the checkpoints of this training: those of an interrupted one only where it is to be resumed."""
+        run = Run.of(
+            folder,
+            options=asdict(replace(self.options, resume=False, name=None)),
+            space=seen.backbone.space.to_json(),
+            pictures=[[entry.id, entry.character.label, entry.character.type] for entry in seen.library.entries],
+        )
+        if not self.options.resume:
+            run.forget()
+        elif not run.begun:
+            say(f"there is no unfinished training of {folder.name}: it begins anew")
+        return run
+
+
+def _fit(samples: Samples, run: Run, options: TrainOptions) -> Fitted:
+    """Train the heads where a person looks on."""
+    fitting = FitOptions(options.heads, options.folds, refit=options.recipe == "joint")
+    pictures = len(samples.seen(samples.part("train")))
+    bars = _Bars(pictures, options.heads.epochs)
+    with bars:
+        return fit(samples, fitting, Watch(bars.told, run.checkpoint))
+
+
+class _Bars:
+    """A bar for each stage of a fit, the first of which stays. `pictures` are those of an epoch."""
+
+    def __init__(self, pictures: int, epochs: int) -> None:
+        self._pictures, self._epochs = pictures, epochs
+        self._stage = ""
+        self._open = ExitStack()
+        self._told: Told | None = None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *ended: object) -> None:
+        self._open.close()
+
+    def told(self, stage: str, epoch: Epoch) -> None:
+        """Hear of an epoch; one of a new stage ends the bar of the one before."""
+        if stage != self._stage or self._told is None:
+            self._open.close()
+            titles = {CHOOSING: "training heads", REHEARSAL: "rehearsing with strangers"}
+            what = titles.get(stage, "training on everything")
+            self._told = self._open.enter_context(progress(what, keep=stage == CHOOSING))
+            self._stage = stage
+        accuracy = "" if epoch.validation_accuracy is None else f", accuracy {epoch.validation_accuracy:.3f}"
+        done, total = epoch.number * self._pictures, self._epochs * self._pictures
+        self._told(done, total, f"loss {epoch.training_loss:.3f}{accuracy}")
+
+
+def _write(path: Path, job: _Job, seen: _Seen, fitted: Fitted, history: list[Row]) -> ModelFolder:
+    """Write the model folder. Raises BuildError where the disk is full or the name was taken meanwhile."""
+    samples, backbone = seen.samples, seen.backbone
+    pictures = TrainedPictures(tuple(entry.id for entry in seen.library.entries), samples.split.part, fitted.fold)
+    new_model = NewModel(
+        space=backbone.space,
+        preprocessing=backbone.preprocessing,
+        heads=fitted.heads,
+        calibration=fitted.calibration,
+        weights=job.loaded.to_json(),
+        pictures=pictures,
+        facts=_facts(job, seen, fitted, history),
+        folds=fitted.fold_heads,
+        files=files(history, fitted.best),
+    )
+    try:
+        return write_model(path, new_model, backbone.save)
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise BuildError(f"{path} cannot be written ({error}): make room and run it again with --resume") from None
+
+
+def _facts(job: _Job, seen: _Seen, fitted: Fitted, history: list[Row]) -> dict[str, Any]:
+    """Return the parts of model.json that nobody has to compute with."""
+    options, division = job.options, seen.samples.split
+    counts = {name: len(division.rows(name)) for name in PARTS} | {"held out": len(division.held_out)}
+    return {
         "created": now(),
         "training": {
-            "recipe": "joint",
-            "options": asdict(options),
-            "epochs": [asdict(epoch) for epoch in history],
-            "final_epochs": best.number,
+            "recipe": options.recipe,
+            "library": str(seen.library.root.resolve()),
+            "unfreeze": options.tuning.unfreeze,
+            "views": options.views,
+            "folds": options.folds,
+            "held_out": list(options.held_out),
+            "options": asdict(options.heads),
+            "epochs": history,
+            "final_epochs": fitted.best,
             "split": {
-                "seed": samples.split.seed,
+                "seed": division.seed,
                 "shares": dict(zip(PARTS, SHARES, strict=True)),
-                "pictures": {name: len(samples.split.rows(name)) for name in PARTS},
-                "groups": int(samples.split.group.max()) + 1,
-                "leaks_of_naive_split": samples.split.leaks_of_naive_split(),
+                "pictures": counts,
+                "groups": int(division.group.max()) + 1,
+                "leaks_of_naive_split": division.naive().leaks(),
             },
         },
-        "metrics": {"part": "test", **measure(heads, test)},
+        "metrics": fitted.metrics,
         "versions": {package: version(package) for package in ("sokkuri", "torch", "torchvision", "numpy")},
     }
-    return NewModel(backbone.space, backbone.preprocessing, heads, calibration, loaded.to_json(), facts)
 
 
-def _require_classes(library: Library) -> None:
-    """Raise BadLibrary where there is nothing to tell apart."""
-    if len(library.hierarchy.characters) == 1:
-        only = library.hierarchy.characters[0].label
-        raise BadLibrary(f"{library.root} has pictures of one character only ({only}): a model needs at least two")
+def _row_of(model: ModelFolder, loaded: LoadedBackbone) -> ModelRow:
+    """Return what the catalogue keeps of a model."""
+    space = model.space
+    return ModelRow(model.name, space.backbone, model.digest, space.fingerprint, now(), loaded.notice or None)
+
+
+def _check(options: TrainOptions) -> None:
+    """Raise BuildError where options contradict each other."""
+    if options.folds == 1 or options.folds < 0:
+        raise BuildError("--folds takes 2 or more: each fold is tested by a model of the others")
+    if options.folds and options.tuning.unfreeze != "none":
+        raise BuildError(
+            "--folds needs a frozen backbone, or the backbone would have seen every fold: leave --unfreeze"
+        )
+    if options.recipe == "seed" and options.tuning.unfreeze != "none":
+        raise BuildError("the recipe seed trains the last layer only: leave --unfreeze out, or use --recipe joint")
+
+
+def _hierarchy(library: Library, held_out: Sequence[str]) -> Hierarchy:
+    """Return the characters that the model is to know. Raises BadLibrary where they are fewer than two."""
+    characters = library.hierarchy.characters
+    labels = {character.label for character in characters} | {character.show.slug for character in characters}
+    for label in held_out:
+        if label not in labels:
+            near = difflib.get_close_matches(label, sorted(labels), n=3)
+            hint = f": did you mean {' or '.join(near)}?" if near else f": {library.root} has no such folder"
+            raise BadLibrary(f"there is no {label!r} to hold out{hint}")
+    known = [one for one in characters if not {one.label, one.show.slug} & set(held_out)]
+    if len(known) > 1:
+        return Hierarchy(tuple(known))
+    left = f" ({known[0].label})" if known else ""
+    without = " that is not held out" if held_out else ""
+    raise BadLibrary(
+        f"{library.root} has pictures of {'one character only' if known else 'no character'}{left}{without}: "
+        "a model needs at least two"
+    )
 
 
 def _path_of_model(models: Path, options: TrainOptions) -> Path:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ _INCEPTION = {"aux_logits": False, "init_weights": True, "transform_input": True
 OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 """What some networks have to be built with: no side outputs, which only their training needed, and the input scaled as
 torchvision scales it for its trained weights. Naming the initialisation keeps a warning about its default away."""
+Precision = Literal["float32", "bfloat16"]
 Built = TypeVar("Built")
 
 
@@ -85,8 +86,15 @@ def _without_values(build: Callable[[], Built]) -> Built:
         return build()
 
 
+def computes_bfloat16() -> bool:
+    """Tell whether this processor computes with bfloat16 itself: emulated, it takes longer than float32."""
+    # Older releases of torch cannot tell: float32 is right everywhere.
+    can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+
+
 class TorchBackbone:
-    """The Backbone of a torchvision network on the CPU in float32."""
+    """The Backbone of a torchvision network on the CPU, in the precision of its space: float32 or bfloat16."""
 
     def __init__(self, model: nn.Module, space: EmbeddingSpace, preprocessing: Preprocessing, threads: int = 0) -> None:
         self._threads = threads
@@ -99,8 +107,15 @@ class TorchBackbone:
         self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
 
     @classmethod
-    def of_network(cls, name: str, model: nn.Module, preprocessing: Preprocessing, threads: int = 0) -> Self:
-        """Wrap a network that `network` built; its weights become part of the space."""
+    def of_network(
+        cls,
+        name: str,
+        model: nn.Module,
+        preprocessing: Preprocessing,
+        threads: int = 0,
+        precision: Precision = "float32",
+    ) -> Self:
+        """Wrap a network that `network` built; its weights, and the precision, become part of the space."""
         probe = torch.zeros(1, 3, preprocessing.size, preprocessing.size)
         with torch.inference_mode():
             dimension = model(probe).shape[1]
@@ -110,6 +125,7 @@ class TorchBackbone:
             layer="penultimate",
             preprocessing=preprocessing.describe,
             dimension=dimension,
+            precision=precision,
         )
         return cls(model, space, preprocessing, threads)
 
@@ -156,6 +172,7 @@ class TorchBackbone:
         """Run the network on (n, 3, size, size) pictures."""
         if self._threads:
             torch.set_num_threads(self._threads)
-        with torch.inference_mode():
-            outputs: Matrix = self._model(inputs.to(memory_format=torch.channels_last)).numpy()
+        halved = self._space.precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=halved):
+            outputs: Matrix = self._model(inputs.to(memory_format=torch.channels_last)).float().numpy()
         return outputs

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from recommender.calibration import Calibration
+from recommender.calibration import LEVELS, Calibration, Certainty, Nearness
 from recommender.encoder import ModelEncoder
 from recommender.encoders.torch_encoder import TorchBackbone, network
 from recommender.errors import SpaceMismatch
-from recommender.heads import SPACES, Heads
+from recommender.heads import SPACES, Heads, Input
 from recommender.images import Preprocessing, decode
 from recommender.labels import Hierarchy
-from recommender.modelfolder import ModelFolder, NewModel, write_model
+from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.ports import Encoder
 from recommender.types import Character, DecodedImage, Encoding, Prediction, Show
 from tests.fakes import FakeEncoder
@@ -38,8 +40,7 @@ def images() -> list[DecodedImage]:
     return [decode(picture(seed, (40 + 30 * seed, 90 - 5 * seed))) for seed in range(BATCH)]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+def written(folder: Path, reads: Input, *, joint: bool) -> ModelFolder:
     """Write a model folder: SqueezeNet and heads, both with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -51,19 +52,36 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
         for name, space in zip(SPACES, HIERARCHY.spaces, strict=True)
         for part, shape in (("weight", (len(space), backbone.space.dimension)), ("bias", (len(space),)))
     }
-    heads = Heads.from_tensors(HIERARCHY, tensors, 1.0)
-    calibration = Calibration(thresholds={"character": 0.6, "show": 0.6, "type": 0.6})
-    weights = {"untrained": True, "notice": "This model is untrained."}
-    new_model = NewModel(backbone.space, backbone.preprocessing, heads, calibration, weights, {})
-    return write_model(tmp_path_factory.mktemp("models") / "random", new_model, backbone.save)
+    new_model = NewModel(
+        space=backbone.space,
+        preprocessing=backbone.preprocessing,
+        heads=replace(Heads.from_tensors(HIERARCHY, tensors), joint=joint, reads=reads),
+        calibration=Calibration(certainty=dict.fromkeys(LEVELS, Certainty(threshold=0.6))),
+        weights={"untrained": True, "notice": "This model is untrained."},
+        pictures=TrainedPictures((), np.zeros(0, np.int64), np.zeros(0, np.int64)),
+        facts={},
+    )
+    return write_model(folder, new_model, backbone.save)
 
 
-@pytest.fixture(params=["fake", "torch"])
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """Write a model with joint heads over embeddings."""
+    return written(tmp_path_factory.mktemp("models") / "random", "embedding", joint=True)
+
+
+@pytest.fixture(scope="module")
+def separate_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """Write a model with separate heads over features."""
+    return written(tmp_path_factory.mktemp("models") / "separate", "features", joint=False)
+
+
+@pytest.fixture(params=["fake", "model", "separate_model"])
 def encoder(request: pytest.FixtureRequest, images: list[DecodedImage]) -> Encoder:
     """Return an encoder of each kind."""
     if request.param == "fake":
         return FakeEncoder(dict(zip(CAST, images, strict=False)))
-    folder: ModelFolder = request.getfixturevalue("model")
+    folder: ModelFolder = request.getfixturevalue(request.param)
     return ModelEncoder(folder, TorchBackbone.load(folder))
 
 
@@ -91,7 +109,6 @@ def assert_alike(one: Encoding, other: Encoding) -> None:
         (one.shows, other.shows),
     ):
         assert probabilities(ours) == pytest.approx(probabilities(theirs), abs=1e-4)
-    assert (one.verdict.level, one.verdict.label) == (other.verdict.level, other.verdict.label)
 
 
 def test_a_batch_equals_single_calls(encoder: Encoder, images: list[DecodedImage]) -> None:
@@ -138,20 +155,29 @@ def test_labels_are_consistent(encoder: Encoder, images: list[DecodedImage]) -> 
             assert probability == pytest.approx(sum(own))
 
 
-def test_the_verdict_is_one_of_the_best_labels(encoder: Encoder, images: list[DecodedImage]) -> None:
-    """What the model is sure of is the head of a list, with its probability; or nothing."""
+def test_the_best_labels_are_the_heads_of_the_lists(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """What a verdict chooses from is the likeliest label of each space."""
     for encoding in encoder.encode(images):
-        best = {"type": encoding.types[0], "character": encoding.characters[0], "show": encoding.shows[0]}
-        verdict = encoding.verdict
-        if verdict.level == "unknown":
-            assert verdict.label is None
-        else:
-            assert Prediction(verdict.label or "", verdict.probability) == best[verdict.level]
+        assert encoding.best == {
+            "type": encoding.types[0],
+            "character": encoding.characters[0],
+            "show": encoding.shows[0],
+        }
 
 
-def test_same_character_is_a_probability_that_rises(encoder: Encoder) -> None:
-    """The more similar two pictures are, the likelier they show one character."""
-    found = [encoder.same_character(similarity) for similarity in np.linspace(-1, 1, 21)]
+def test_the_verdict_is_one_of_the_best_labels(encoder: Encoder, images: list[DecodedImage]) -> None:
+    """What the model is sure of is the head of a list; or nothing. Its probability is one."""
+    for encoding in encoder.encode(images):
+        verdict = encoder.calibration.verdict(encoding.best, Nearness(0.9, dict.fromkeys(LEVELS, 0.9)))
+        assert verdict.label == (None if verdict.level == "unknown" else encoding.best[verdict.level].label)
+        assert 0 <= verdict.probability <= 1
+
+
+@pytest.mark.parametrize("name", ["same_character", "same_show", "character_score", "show_score"])
+def test_more_similar_is_never_less_likely(encoder: Encoder, name: str) -> None:
+    """What similarities and scores are worth is a probability that never falls."""
+    worth = getattr(encoder.calibration, name)
+    found = [worth(similarity) for similarity in np.linspace(-1, 1, 21)]
     assert found == sorted(found)
     assert all(0 <= value <= 1 for value in found)
 
@@ -174,6 +200,15 @@ def test_a_reopened_model_says_the_same(model: ModelFolder, images: list[Decoded
         torch.manual_seed(0)
         again = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=64))
     assert again.space == model.space
+
+
+def test_heads_are_asked_about_what_they_read(separate_model: ModelFolder, images: list[DecodedImage]) -> None:
+    """Heads over features get the features, and what they say about characters is the answer; the rest are its sums."""
+    backbone = TorchBackbone.load(separate_model)
+    said = separate_model.heads().probabilities(backbone.features(images)).character
+    for row, encoding in zip(said, ModelEncoder(separate_model, backbone).encode(images), strict=True):
+        expected = dict(zip(HIERARCHY.character_space.labels, row.tolist(), strict=True))
+        assert probabilities(encoding.characters) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("size", [64, 80])

@@ -19,7 +19,7 @@ from recommender.errors import Corrupt, ModelError
 from recommender.heads import SPACES, Heads
 from recommender.images import Preprocessing, decode
 from recommender.labels import Hierarchy
-from recommender.modelfolder import BACKBONE, ModelFolder, NewModel, write_model
+from recommender.modelfolder import BACKBONE, ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.types import Character, Show
 from tests.pictures import picture
 
@@ -140,7 +140,8 @@ def _stored(folder: Path, backbone: TorchBackbone) -> ModelFolder:
     }
     heads = Heads(CAST, weights, {name: np.zeros(len(rows), np.float32) for name, rows in weights.items()})
     said = {"source": "none", "untrained": True, "random_layers": [], "notice": ""}
-    model = NewModel(backbone.space, backbone.preprocessing, heads, Calibration(), said, {})
+    nothing = TrainedPictures((), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    model = NewModel(backbone.space, backbone.preprocessing, heads, Calibration(), said, nothing, {})
     return write_model(folder, model, backbone.save)
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from indexer.embed import BATCH, Embedder, EmbeddingTable
+from indexer.embed import BATCH, Embedder, EmbeddingTable, StoredVectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.images import decode
@@ -33,7 +34,7 @@ def _id(number: int) -> PictureId:
 
 
 def _rows(numbers: Sequence[int]) -> Matrix:
-    """Return an embedding that can be told from its picture's number alone."""
+    """Return features that can be told from their picture's number alone."""
     return np.stack([np.random.default_rng(number).random(SPACE.dimension, np.float32) for number in numbers])
 
 
@@ -42,7 +43,7 @@ def _append(table: EmbeddingTable, numbers: Sequence[int]) -> None:
 
 
 def _file(home: Path) -> Path:
-    return home / "embeddings" / SPACE.fingerprint / "rows.bin"
+    return home / "embeddings" / SPACE.unprojected.fingerprint / "rows.bin"
 
 
 def _require_whole(home: Path) -> int:
@@ -52,27 +53,84 @@ def _require_whole(home: Path) -> int:
         assert _file(home).stat().st_size == count * RECORD
         numbers = range(count)
         if count:
-            assert np.array_equal(table.embeddings([_id(number) for number in numbers]), _rows(numbers))
+            assert np.array_equal(table.features([_id(number) for number in numbers])[:], _rows(numbers))
     return count
 
 
 def test_what_was_appended_is_read_again(tmp_path: Path) -> None:
-    """Embeddings come back bit for bit, in the order asked for, from the open table and from one opened later."""
+    """Features come back bit for bit, in the order asked for, from the open table and from one opened later."""
     with EmbeddingTable.open(tmp_path, SPACE) as table:
         assert len(table) == 0
+        assert table.features([])[:].shape == (0, SPACE.dimension)
         _append(table, [1, 2])
         _append(table, [3])
-        assert np.array_equal(table.embeddings([_id(3), _id(1)]), _rows([3, 1]))
+        assert np.array_equal(table.features([_id(3), _id(1)])[:], _rows([3, 1]))
     with EmbeddingTable.open(tmp_path, SPACE) as table:
         assert len(table) == 3
         assert _id(2) in table
         assert _id(4) not in table
-        assert np.array_equal(table.embeddings([_id(1), _id(2), _id(3)]), _rows([1, 2, 3]))
+        assert np.array_equal(table.features([_id(1), _id(2), _id(3)])[:], _rows([1, 2, 3]))
         with pytest.raises(KeyError):
-            table.embeddings([_id(4)])
+            table.features([_id(1), _id(4)])
 
 
-def test_each_space_has_its_own_table(tmp_path: Path) -> None:
+def test_embeddings_are_made_of_features_when_they_are_read(tmp_path: Path) -> None:
+    """One table serves every projection of its features: each embedding is what its space makes of them."""
+    pictures, plain = [_id(2), _id(1), _id(2)], replace(SPACE, projection="none")
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, [1, 2])
+    with EmbeddingTable.open(tmp_path, plain) as table:
+        assert len(table) == 2
+        for space in (SPACE, plain):
+            assert np.array_equal(table.embeddings(pictures, space)[:], space.embed(_rows([2, 1, 2])))
+        with pytest.raises(KeyError):
+            table.embeddings([_id(3)], SPACE)
+    assert len(list((tmp_path / "embeddings").iterdir())) == 1
+
+
+@pytest.mark.parametrize("other", [replace(SPACE, weights="1" * 64), replace(SPACE, dimension=7)])
+def test_embeddings_of_another_space_are_refused(tmp_path: Path, other: EmbeddingSpace) -> None:
+    """What one network gave is never taken for what another would give."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, [1])
+        with pytest.raises(SpaceMismatch, match=other.fingerprint):
+            table.embeddings([_id(1)], other)
+
+
+class _Watched:
+    """Stands in for a mapped file, and notes which of its rows were read."""
+
+    def __init__(self, rows: Matrix) -> None:
+        self._rows = rows
+        self.shape = rows.shape
+        self.read: list[list[int]] = []
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Matrix:
+        self.read.append(rows.tolist())
+        return self._rows[rows]
+
+
+def test_stored_vectors_are_read_only_as_far_as_they_are_asked_for() -> None:
+    """Neither length nor shape reads anything; a slice or some positions read their rows, projected, and no others."""
+    watched = _Watched(_rows(range(5)))
+    vectors = StoredVectors(watched, np.array([4, 2, 0, 2]), lambda rows: -rows)
+    assert (len(vectors), vectors.shape) == (4, (4, SPACE.dimension))
+    assert watched.read == []
+    assert np.array_equal(vectors[1:3], -_rows([2, 0]))
+    assert np.array_equal(vectors[np.array([3, 0])], -_rows([2, 4]))
+    assert watched.read == [[2, 0], [2, 4]]
+
+
+def test_stored_vectors_hold_while_the_table_grows(tmp_path: Path) -> None:
+    """What was found before later pictures were embedded still reads the same rows."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(3))
+        vectors = table.features([_id(2), _id(0)])
+        _append(table, range(3, 400))
+        assert np.array_equal(vectors[:], _rows([2, 0]))
+
+
+def test_each_network_has_its_own_table(tmp_path: Path) -> None:
     """What one space knows, another does not."""
     with EmbeddingTable.open(tmp_path, SPACE) as table:
         _append(table, [1])
@@ -82,7 +140,7 @@ def test_each_space_has_its_own_table(tmp_path: Path) -> None:
 
 def test_one_writes_at_a_time(tmp_path: Path) -> None:
     """A second writer is told that the table is busy; when the first is done the table can be had."""
-    with EmbeddingTable.open(tmp_path, SPACE), pytest.raises(Busy, match=SPACE.fingerprint):
+    with EmbeddingTable.open(tmp_path, SPACE), pytest.raises(Busy, match=SPACE.unprojected.fingerprint):
         EmbeddingTable.open(tmp_path, SPACE)
     EmbeddingTable.open(tmp_path, SPACE).close()
 
@@ -118,7 +176,7 @@ def test_a_torn_record_is_cut(tmp_path: Path, cut: int) -> None:
 
 @pytest.mark.parametrize("position", [0, 33, 40, RECORD - 1])
 def test_a_flipped_bit_in_the_last_record_is_noticed(tmp_path: Path, position: int) -> None:
-    """A bit that changed in the id, the checksum or the embedding takes the record out of the table."""
+    """A bit that changed in the id, the checksum or the features takes the record out of the table."""
     with EmbeddingTable.open(tmp_path, SPACE) as table:
         _append(table, range(4))
     data = bytearray(_file(tmp_path).read_bytes())
@@ -169,7 +227,7 @@ def _append_to_a_full_disk(home: Path) -> None:
             (home / "said").write_text(str(error), encoding="utf-8")
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         _append(table, range(2, 5))
-        assert np.array_equal(table.embeddings([_id(4)]), _rows([4]))
+        assert np.array_equal(table.features([_id(4)])[:], _rows([4]))
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_table_usable(tmp_path: Path) -> None:
@@ -211,8 +269,8 @@ def test_pictures_go_through_the_backbone_once_and_in_batches(tmp_path: Path) ->
         embedder.finish()
         assert embedder.embedded == len(images)
         assert len(table) == len(images)
-        expected = backbone.space.embed(np.stack([colours(image) for image in images]))
-        assert np.array_equal(table.embeddings([image.id for image in images]), expected)
+        expected = np.stack([colours(image) for image in images])
+        assert np.array_equal(table.features([image.id for image in images])[:], expected)
     assert backbone.batches == [BATCH, 3]
     with EmbeddingTable.open(tmp_path, backbone.space) as table:
         embedder = Embedder(backbone, table)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from indexer.library import LIBRARY_LIMITS, Entry, scan
+import indexer.library
+from indexer.library import LIBRARY_LIMITS, Entry, Library, scan
+from recommender.catalogue import FileRow
 from recommender.errors import BadLibrary
 from recommender.images import Limits, decode, perceptual_hash, picture_id
-from recommender.types import Character, DecodedImage, Show
+from recommender.types import Character, DecodedImage, PictureId, Show
 from tests import pictures
 from tests.pictures import picture
 
@@ -315,6 +322,270 @@ def test_a_library_of_rejects_is_an_error(tmp_path: Path) -> None:
     _put(tmp_path / "a/b/y.png", pictures.TEXT)
     with pytest.raises(BadLibrary, match=r"none of the 2 pictures .* a/b/x.png: the picture is empty"):
         scan(tmp_path)
+
+
+OLD = 1_000_000_000_000_000_000
+"""A moment of the year 2001 in nanoseconds: a file that was changed then is beyond doubt today."""
+
+
+@pytest.fixture
+def aged(root: Path) -> Path:
+    """Give the small good library, its files last changed in 2001, a second apart from each other."""
+    for number, path in enumerate(sorted(root.rglob("*.*"))):
+        _date(path, OLD + number * 10**9)
+    return root
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[PictureId]:
+    """Give a list that grows by the id of each file that is decoded, well or not."""
+    ids: list[PictureId] = []
+
+    def noted(data: bytes, limits: Limits) -> DecodedImage:
+        ids.append(picture_id(data))
+        return decode(data, limits)
+
+    monkeypatch.setattr(indexer.library, "decode", noted)
+    return ids
+
+
+def _date(path: Path, mtime_ns: int) -> None:
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def _known(library: Library) -> dict[str, FileRow]:
+    return {row.path: row for row in library.files}
+
+
+def _bmp(seed: int) -> bytes:
+    """Return a picture as large in bytes as that of any other seed."""
+    return picture(seed, kind="BMP")
+
+
+def test_files_are_what_was_found(aged: Path) -> None:
+    """Each entry comes with a row that says what its file looked like, when it was examined, and what was found."""
+    before = time.time_ns()
+    library = scan(aged)
+    assert [row.path for row in library.files] == [entry.path for entry in library.entries]
+    row, path = library.files[2], aged / "one-piece/luffy/wanted/b.JPG"
+    data = path.read_bytes()
+    assert before <= row.checked <= time.time_ns()
+    assert row == FileRow(
+        path="one-piece/luffy/wanted/b.JPG",
+        size=len(data),
+        mtime_ns=path.stat().st_mtime_ns,
+        checked=row.checked,
+        rules=row.rules,
+        picture=picture_id(data),
+        width=64,
+        height=48,
+        format="JPEG",
+        perceptual_hash=perceptual_hash(decode(data)),
+    )
+
+
+def test_unchanged_files_are_not_opened(aged: Path) -> None:
+    """A file of known size and time is not looked into: scratches under the same size and time go unnoticed."""
+    first = scan(aged)
+    for row in first.files:
+        (aged / row.path).write_bytes(bytes(row.size))
+        _date(aged / row.path, row.mtime_ns)
+    second = scan(aged, known=_known(first))
+    assert second == first
+    assert second.files == first.files
+    with pytest.raises(BadLibrary, match="none of the 4 pictures"):
+        scan(aged)
+
+
+@pytest.mark.parametrize("late", [0, 1_999_999_999])
+def test_racy_files_are_read(root: Path, late: int, decoded: list[PictureId]) -> None:
+    """A file examined within two seconds of its last change may have changed in secret: its bytes decide."""
+    path = _put(root / "one-piece/zoro/racy.bmp", _bmp(1))
+    kept = _put(root / "one-piece/zoro/kept.bmp", _bmp(2))
+    known = _known(scan(root))
+    for file in (path, kept):
+        name = file.relative_to(root).as_posix()
+        _date(file, OLD)
+        known[name] = replace(known[name], mtime_ns=OLD, checked=OLD + late)
+    path.write_bytes(_bmp(3))
+    _date(path, OLD)
+    decoded.clear()
+    second = scan(root, known=known)
+    assert decoded == [picture_id(_bmp(3))]
+    assert second == scan(root)
+    rows, name = _known(second), "one-piece/zoro/kept.bmp"
+    assert rows["one-piece/zoro/racy.bmp"].picture == picture_id(_bmp(3))
+    # Read once more, the other one is beyond doubt from now on.
+    assert rows[name] == replace(known[name], checked=rows[name].checked)
+    assert rows[name].checked > OLD + 2_000_000_000
+
+
+def test_two_seconds_are_enough(aged: Path) -> None:
+    """A file examined two seconds after its last change is beyond doubt."""
+    name = "one-piece/luffy/a.png"
+    known = _known(scan(aged))
+    row = replace(known[name], checked=known[name].mtime_ns + 2_000_000_000)
+    (aged / name).write_bytes(bytes(row.size))
+    _date(aged / name, row.mtime_ns)
+    assert _known(scan(aged, known=known | {name: row}))[name] is row
+
+
+def test_same_bytes_are_not_decoded_again(aged: Path, decoded: list[PictureId]) -> None:
+    """A file that was touched, moved or copied is read, found to be known, and remembered as it now is."""
+    known = _known(scan(aged))
+    _date(aged / "one-piece/luffy/a.png", OLD - 1)
+    (aged / "one-piece/zoro/c.webp").rename(aged / "new-game/aoba/c.webp")
+    shutil.copy(aged / "new-game/aoba/d.gif", aged / "one-piece/luffy/copy.gif")
+    decoded.clear()
+    second = scan(aged, known=known)
+    assert decoded == []
+    assert second == scan(aged)
+    rows = _known(second)
+    assert rows["one-piece/luffy/a.png"].mtime_ns == OLD - 1
+    before, after = known["one-piece/zoro/c.webp"], rows["new-game/aoba/c.webp"]
+    assert after == replace(before, path=after.path, checked=after.checked)
+    assert [reject.path for reject in second.rejects] == ["one-piece/luffy/copy.gif"]
+
+
+def test_changed_files_are_decoded(aged: Path, decoded: list[PictureId]) -> None:
+    """New bytes are decoded: so many as before at another time, or others at the same time; rejects always are."""
+    edited = _put(aged / "one-piece/luffy/edited.bmp", _bmp(1))
+    _date(edited, OLD)
+    _put(aged / "one-piece/luffy/broken.png", b"no picture")
+    known = _known(scan(aged))
+    edited.write_bytes(_bmp(2))
+    new = _put(aged / "one-piece/luffy/a.png", picture(50))
+    _date(new, known["one-piece/luffy/a.png"].mtime_ns)
+    decoded.clear()
+    second = scan(aged, known=known)
+    assert set(decoded) == {picture_id(_bmp(2)), picture_id(new.read_bytes()), picture_id(b"no picture")}
+    assert second == scan(aged)
+    assert "one-piece/luffy/broken.png" not in _known(second)
+
+
+def test_other_rules_examine_anew(aged: Path, decoded: list[PictureId], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known any more once the limits, or what an examination is, have changed."""
+    known = _known(scan(aged))
+    for limits in (Limits(), replace(LIBRARY_LIMITS, max_pixels=9999), replace(LIBRARY_LIMITS, max_bytes=99_999)):
+        decoded.clear()
+        assert scan(aged, limits=limits, known=known).entries == scan(aged).entries
+        assert len(decoded) == 8
+    with pytest.raises(BadLibrary, match="each side needs at least 49"):
+        scan(aged, limits=replace(LIBRARY_LIMITS, min_side=49), known=known)
+    decoded.clear()
+    monkeypatch.setattr(indexer.library, "EXAMINATION", indexer.library.EXAMINATION + 1)
+    library = scan(aged, known=known)
+    assert len(decoded) == 4
+    assert scan(aged, known=_known(library)).files == library.files
+    assert len(decoded) == 4
+
+
+def test_wanted_pictures_are_decoded_and_visited(aged: Path, decoded: list[PictureId]) -> None:
+    """Of known pictures those are visited whose pixels somebody needs, of unknown ones all, in the order of paths."""
+    first = scan(aged)
+    wanted = {first.entries[1].id, first.entries[3].id}
+    (aged / first.entries[3].path).rename(aged / "new-game/aoba/moved.webp")
+    _put(aged / "one-piece/luffy/new.png", picture(51))
+    decoded.clear()
+    seen: list[tuple[str, PictureId]] = []
+    second = scan(
+        aged,
+        known=_known(first),
+        wants=wanted.__contains__,
+        visit=lambda entry, image: seen.append((entry.path, image.id)),
+    )
+    by_path = {entry.path: entry.id for entry in second.entries}
+    paths = ["new-game/aoba/moved.webp", "one-piece/luffy/a.png", "one-piece/luffy/new.png"]
+    assert seen == [(path, by_path[path]) for path in paths]
+    assert sorted(decoded) == sorted(wanted | {by_path["one-piece/luffy/new.png"]})
+    assert second == scan(aged)
+
+
+def test_progress_counts_what_is_known(aged: Path) -> None:
+    """Pictures that are not opened count as done like any other, and each is told."""
+    known = _known(scan(aged))
+    _put(aged / "new-game/aoba/new.png", picture(52))
+    steps: list[tuple[int, int]] = []
+    scan(aged, known=known, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(number, 5) for number in range(1, 6)]
+
+
+def test_an_absurd_time_can_be_stored(root: Path, decoded: list[PictureId]) -> None:
+    """A file from the future has a row that a database takes, and is doubted for ever: read, but not decoded."""
+    _date(root / "one-piece/luffy/a.png", 10**19)
+    first = scan(root)
+    assert all(abs(row.mtime_ns) < 2**63 for row in first.files)
+    decoded.clear()
+    assert scan(root, known=_known(first)) == first
+    assert decoded == []
+
+
+def _steps(root: Path, dice: random.Random) -> dict[str, Callable[[], object]]:
+    """Return what may happen to a library between two scans: each draws its victims by itself."""
+    numbers = itertools.count(1000)
+    moments = itertools.count(OLD, 10**9)
+
+    def files() -> list[Path]:
+        return sorted(path for path in root.glob("*/*/*") if path.suffix != ".csv")
+
+    def place() -> Path:
+        folder = root / f"show-{dice.randrange(2)}" / f"hero-{dice.randrange(3)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{dice.randrange(10**6):06}.bmp"
+
+    def written(path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+        if dice.random() < 0.7:  # some of the files stay racy
+            _date(path, next(moments))
+
+    def remove() -> None:
+        if len(files()) > 5:
+            dice.choice(files()).unlink()
+
+    def label() -> None:
+        types = ["male", "female", "non-human", ""]
+        rows = [f"show-{dice.randrange(2)},hero-0,Hero {next(numbers)},{dice.choice(types)},x\n"]
+        (root / "characters.csv").write_text("".join(["show,character,name,type,hair\n", *rows]), encoding="utf-8")
+
+    return {
+        "add": lambda: written(place(), _bmp(next(numbers))),
+        "edit": lambda: written(dice.choice(files()), _bmp(next(numbers))),
+        "shorten": lambda: written(dice.choice(files()), picture(next(numbers))),
+        "break": lambda: written(dice.choice(files()), bytes(len(_bmp(0)))),
+        "touch": lambda: _date(dice.choice(files()), next(moments)),
+        "move": lambda: dice.choice(files()).rename(place()),
+        "overwrite": lambda: dice.choice(files()).replace(dice.choice(files())),
+        "copy": lambda: shutil.copy(dice.choice(files()), place()),
+        "copy with its time": lambda: shutil.copy2(dice.choice(files()), place()),
+        "remove": remove,
+        "label": label,
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_memory_changes_nothing(tmp_path: Path, seed: int, decoded: list[PictureId]) -> None:
+    """Whatever happens to a library, a scan with the memory of the last one finds what one without it finds.
+
+    What it remembers is no less, and no picture is decoded that the memory holds.
+    """
+    dice = random.Random(seed)  # noqa: S311  # no secret
+    steps = _steps(tmp_path, dice)
+    for _ in range(12):
+        steps["add"]()
+    known: dict[str, FileRow] = {}
+    remembered = 0
+    for _ in range(40):
+        for name in dice.choices(list(steps), k=2):
+            steps[name]()
+        plain = scan(tmp_path)
+        decoded.clear()
+        library = scan(tmp_path, known=known)
+        assert library == plain
+        assert not {row.picture for row in known.values()} & set(decoded)
+        assert [replace(row, checked=0) for row in library.files] == [replace(row, checked=0) for row in plain.files]
+        remembered += len(plain.entries) + len(plain.rejects) - len(decoded)
+        known = _known(library)
+    assert remembered > 40 * 5
 
 
 @pytest.mark.skipif(not pictures.REAL.is_dir(), reason="the real pictures (../shared/pictures) are not on this machine")

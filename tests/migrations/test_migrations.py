@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from migrations import FOLDER, current, downgrade, head, migrating, upgrade
-from recommender.catalogue import Catalogue, Counts, LibraryRows, ModelRow, PictureRow
+from recommender.catalogue import Catalogue, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import CatalogueVersion, Corrupt
 from recommender.tables import REVISION, Base, open_engine
 from recommender.types import Character, PictureId, Show, SnapshotInfo
@@ -42,7 +42,9 @@ def fill(url: str) -> None:
     show = Show("show", "Show", 2001)
     hero = Character("hero", "Hero", show, "female")
     picture = PictureRow(PictureId("a" * 64), hero.label, "show/hero/1.png", "/library", 8, 8, "PNG", 99)
+    file = FileRow(picture.path, 99, 1, 2, "rules", picture.id, 8, 8, "PNG", perceptual_hash=2**64 - 1)
     with Catalogue(url) as catalogue:
+        catalogue.remember_files("/library", [file])
         catalogue.add_model(ModelRow("model", "vgg19", digest="d", space="s", created="2025-01-01T00:00:00+00:00"))
         catalogue.publish(
             SnapshotInfo("snapshot", "model", "s", 1, 1, 1, created="2025-01-01T00:00:00+00:00", digest="d"),
@@ -106,7 +108,7 @@ def test_same_constraints_as_tables(file: Path, tmp_path: Path, url: str) -> Non
     Base.metadata.create_all(engine)
     engine.dispose()
     assert constraints(file) == constraints(declared)
-    assert sum(map(len, constraints(file).values())) >= 14
+    assert sum(map(len, constraints(file).values())) >= 16
 
 
 def test_walk_down_and_up(file: Path, url: str) -> None:
@@ -137,6 +139,17 @@ def test_upgrade_keeps_rows(file: Path, url: str) -> None:
     before = rows(file)
     upgrade(url)
     assert rows(file) == before
+
+
+def test_upgrade_from_first(file: Path, url: str) -> None:
+    """A catalogue of the first revision keeps every row, and begins without a memory of files."""
+    upgrade(url)
+    fill(url)
+    before = rows(file)
+    downgrade(url, "0001")
+    assert "files" not in rows(file)
+    upgrade(url)
+    assert rows(file) == before | {"files": []}
 
 
 def test_failed_migration(file: Path, url: str) -> None:

@@ -10,16 +10,18 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from migrations import upgrade
-from recommender.catalogue import Catalogue, Counts, LibraryRows, ModelRow, PictureRow
+from recommender.catalogue import CHUNK, Catalogue, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import (
     BadLibrary,
     Busy,
@@ -64,6 +66,22 @@ def snapshot(name: str, *, day: int = 1, model: str = "first") -> SnapshotInfo:
     return SnapshotInfo(name, model, "space-1", pictures=20, characters=4, shows=2, created=created, digest=name * 8)
 
 
+def file_row(number: int) -> FileRow:
+    """Invent what is remembered of a file; every value differs from file to file and within one."""
+    return FileRow(
+        path=f"show/ヒーロー/{number:06}.png",
+        size=1_000_000 + number,
+        mtime_ns=1_700_000_000_123_456_789 + number,
+        checked=1_800_000_000_123_456_789 + number,
+        rules=f"rules-{number}",
+        picture=picture_id(number),
+        width=10_000 + number,
+        height=20_000 + number,
+        format=f"format-{number}",
+        perceptual_hash=2**63 - 1 + number,
+    )
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Name a file for a catalogue; it does not exist yet."""
@@ -100,6 +118,7 @@ READS: list[Callable[[Catalogue], object]] = [
     Catalogue.model_in_use,
     Catalogue.picture_ids,
     Catalogue.counts,
+    lambda catalogue: catalogue.files("/library"),
     lambda catalogue: catalogue.model("first"),
     lambda catalogue: catalogue.picture("0" * 64),
 ]
@@ -465,3 +484,79 @@ def test_cost_of_one_change(filled: Catalogue) -> None:
     print(f"20,000 pictures: first publication {first:.2f} s, one changed {again:.2f} s")  # noqa: T201  # shown with -s
     assert filled.picture(changed[0].id).width == 65
     assert again < 1.5
+
+
+@contextmanager
+def written_rows() -> Iterator[list[tuple[str, int]]]:
+    """Give a list that grows by the first word of each statement that writes, and how many rows it is given."""
+    seen: list[tuple[str, int]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if not statement.startswith(("SELECT", "PRAGMA", "BEGIN")):
+            seen.append((statement.split(maxsplit=1)[0], len(parameters) if many else 1))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_files(catalogue: Catalogue) -> None:
+    """What was found out about files comes back as it was, by path; 64 unsigned bits and nanoseconds survive."""
+    rows = [
+        *map(file_row, range(3)),  # on both sides of the largest signed number
+        replace(file_row(3), perceptual_hash=0),
+        replace(file_row(4), perceptual_hash=2**64 - 1, mtime_ns=1 - 2**63, checked=2**63 - 1),
+    ]
+    catalogue.remember_files("/library", rows)
+    assert catalogue.files("/library") == {row.path: row for row in rows}
+    assert catalogue.files("/library/") == {}
+
+
+def test_files_are_replaced(catalogue: Catalogue) -> None:
+    """The last memory of a library is the only one, and none of another library's business."""
+    catalogue.remember_files("/library", map(file_row, range(5)))
+    catalogue.remember_files("/other", map(file_row, range(3)))
+    renewed = replace(file_row(9), path=file_row(2).path)
+    catalogue.remember_files("/library", [file_row(1), renewed, file_row(7)])
+    assert set(catalogue.files("/library").values()) == {file_row(1), renewed, file_row(7)}
+    assert set(catalogue.files("/other").values()) == set(map(file_row, range(3)))
+    catalogue.remember_files("/library", [])
+    assert catalogue.files("/library") == {}
+    assert len(catalogue.files("/other")) == 3
+
+
+def test_files_outlive_publications(filled: Catalogue) -> None:
+    """What is remembered of files does not depend on what is published."""
+    filled.remember_files("/library", [file_row(1)])
+    filled.publish(snapshot("two", day=2), LibraryRows((), (), ()))
+    assert filled.files("/library") == {file_row(1).path: file_row(1)}
+
+
+@pytest.mark.parametrize("bad", [[file_row(2), file_row(0)], [replace(file_row(2), picture=PictureId("short"))]])
+def test_refused_files(bad: list[FileRow], catalogue: Catalogue) -> None:
+    """A path that comes twice, or an id that is none, is refused, and the former memory stays whole."""
+    catalogue.remember_files("/library", [file_row(0), file_row(1)])
+    with pytest.raises(BadLibrary):
+        catalogue.remember_files("/library", [file_row(0), replace(file_row(1), size=1), *bad])
+    assert set(catalogue.files("/library").values()) == {file_row(0), file_row(1)}
+
+
+def test_cost_of_one_changed_file(catalogue: Catalogue) -> None:
+    """Of many files only those are written that changed, appeared or vanished; the first time in chunks."""
+    rows = [file_row(number) for number in range(2 * CHUNK + 5)]
+    with written_rows() as written:
+        catalogue.remember_files("/library", rows)
+    assert written == [("INSERT", CHUNK), ("INSERT", CHUNK), ("INSERT", 5)]
+    rows[7] = replace(rows[7], size=1)
+    started = time.perf_counter()
+    with written_rows() as written:
+        catalogue.remember_files("/library", [*rows[:-1], file_row(99_999)])
+    seconds = time.perf_counter() - started
+    print(f"{len(rows):,} files, one changed: {seconds:.2f} s")  # noqa: T201  # shown with -s
+    assert written == [("INSERT", 1), ("UPDATE", 1), ("DELETE", 1)]
+    assert seconds < 1.5
+    with written_rows() as written:
+        catalogue.remember_files("/library", [*rows[:-1], file_row(99_999)])
+    assert written == []

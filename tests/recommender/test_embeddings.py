@@ -57,6 +57,22 @@ def test_batches_embed_as_single_rows_do() -> None:
     assert np.array_equal(SPACE.embed(features), np.concatenate([SPACE.embed(row[np.newaxis]) for row in features]))
 
 
+@given(features=MATRICES)
+def test_the_space_of_features_only_scales_them(features: Matrix) -> None:
+    """Where nothing is projected an embedding keeps the proportions of its features, and zeros stay zeros."""
+    size = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    expected = features / np.where(size > 0, size, 1)
+    np.testing.assert_allclose(SPACE.unprojected.embed(features), expected, atol=1e-6)
+
+
+def test_one_network_has_one_space_of_features() -> None:
+    """Spaces that differ in their projection alone share it; it is a space of its own, and its own as well."""
+    assert replace(SPACE, projection="pca256").unprojected == SPACE.unprojected != SPACE
+    assert SPACE.unprojected.unprojected == SPACE.unprojected
+    assert replace(SPACE, weights="v" * 64).unprojected.fingerprint != SPACE.unprojected.fingerprint
+    assert SPACE.unprojected.dimension == SPACE.dimension
+
+
 def test_an_unknown_projection_is_refused() -> None:
     """A space of a later Sokkuri is not silently embedded in another way."""
     with pytest.raises(SpaceMismatch, match="'pca256'"):

@@ -113,11 +113,83 @@ def test_temperature_softens_and_keeps_the_order() -> None:
     """A high temperature makes the best character less sure, a low one surer, and the order stays."""
     heads, embeddings = random_heads(hierarchy_of([(n % 3, "male") for n in range(8)]), 9), vectors(10)
     cold, plain, warm = (
-        replace(heads, temperature=temperature).probabilities(embeddings).character for temperature in (0.25, 1.0, 4.0)
+        replace(heads, temperatures=dict.fromkeys(SPACES, temperature)).probabilities(embeddings).character
+        for temperature in (0.25, 1.0, 4.0)
     )
     assert (cold.max(axis=1) > plain.max(axis=1)).all()
     assert (plain.max(axis=1) > warm.max(axis=1)).all()
     assert np.array_equal(cold.argsort(axis=1), warm.argsort(axis=1))
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("space", SPACES)
+def test_each_label_space_has_its_own_temperature(space: str, *, joint: bool) -> None:
+    """A temperature of 2 in one label space is what half the weights and biases of that space would give."""
+    hierarchy = hierarchy_of([(0, "male"), (1, "female"), (1, None)])
+    heads, embeddings = replace(random_heads(hierarchy, 21), joint=joint), vectors(22)
+    halved = replace(
+        heads,
+        weights={**heads.weights, space: heads.weights[space] * np.float32(0.5)},
+        biases={**heads.biases, space: heads.biases[space] * np.float32(0.5)},
+    )
+    found = replace(heads, temperatures={space: 2.0}).probabilities(embeddings)
+    for name in SPACES:
+        expected = getattr(halved.probabilities(embeddings), name)
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-5)
+    plain = heads.probabilities(embeddings)
+    changed = {name for name in SPACES if not np.allclose(getattr(found, name), getattr(plain, name))}
+    assert changed == (set(SPACES) if joint else {space})
+
+
+def test_separate_heads_know_nothing_of_each_other() -> None:
+    """Each label space has a softmax of its own scores: no list depends on the other heads' weights."""
+    hierarchy = hierarchy_of([(0, "male"), (0, "female"), (1, None)])
+    heads, embeddings = replace(random_heads(hierarchy, 23, 3.0), joint=False), vectors(24)
+    found = heads.probabilities(embeddings)
+    for space in SPACES:
+        powers = np.exp(embeddings.astype(np.float64) @ heads.weights[space].T + heads.biases[space])
+        np.testing.assert_allclose(getattr(found, space), powers / powers.sum(axis=1, keepdims=True), rtol=1e-4)
+    sums = found.character @ np.eye(2)[hierarchy.show_of]
+    assert not np.allclose(found.show, sums, atol=0.05)
+
+
+def test_consistent_heads_keep_the_characters_and_let_them_decide() -> None:
+    """Separate heads become joint ones with the same characters, whose sums are the shows and types."""
+    hierarchy = hierarchy_of([(0, "male"), (0, "female"), (1, "male"), (1, None)])
+    heads = replace(random_heads(hierarchy, 25, 3.0), joint=False, temperatures={"character": 1.7, "type": 0.3})
+    embeddings = vectors(26)
+    found = heads.consistent().probabilities(embeddings)
+    np.testing.assert_allclose(found.character, heads.probabilities(embeddings).character, rtol=1e-6)
+    np.testing.assert_allclose(found.show, found.character @ np.eye(2)[hierarchy.show_of], rtol=1e-9)
+    typed = hierarchy.type_of != UNTYPED
+    np.testing.assert_allclose(found.type, found.character[:, typed] @ np.eye(3)[hierarchy.type_of[typed]], rtol=1e-9)
+
+
+def test_joint_heads_are_consistent_already() -> None:
+    """Nothing is taken from heads whose lists agree."""
+    heads = random_heads(hierarchy_of([(0, "male"), (1, None)]), 27)
+    assert heads.consistent() is heads
+
+
+def test_probabilities_are_those_of_the_scores() -> None:
+    """Scores that were computed once can be combined under other temperatures later."""
+    heads, embeddings = random_heads(hierarchy_of([(0, "male"), (1, None), (1, "female")]), 28), vectors(29)
+    scores = heads.scores(embeddings)
+    assert {space: rows.shape for space, rows in scores.items()} == {
+        "type": (6, 3),
+        "character": (6, 3),
+        "show": (6, 2),
+    }
+    warm = replace(heads, temperatures={"character": 3.0, "show": 0.5})
+    assert np.array_equal(warm.combined(scores).character, warm.probabilities(embeddings).character)
+
+
+def test_no_pictures_have_no_probabilities() -> None:
+    """Nothing asked, nothing said: there is a row for each picture, also where there is none."""
+    for joint in (True, False):
+        heads = replace(random_heads(hierarchy_of([(0, "male"), (1, None)]), 30), joint=joint)
+        found = heads.probabilities(np.zeros((0, DIMENSION), np.float32))
+        assert (found.type.shape, found.character.shape, found.show.shape) == ((0, 3), (0, 2), (0, 2))
 
 
 def test_a_batch_equals_single_calls() -> None:
@@ -131,7 +203,7 @@ def test_a_batch_equals_single_calls() -> None:
 def test_tensors_round_trip() -> None:
     """What `to_tensors` gives is what `from_tensors` reads."""
     heads = random_heads(hierarchy_of([(0, "male"), (1, None)]), 13)
-    again = Heads.from_tensors(heads.hierarchy, heads.to_tensors(), 1.0)
+    again = Heads.from_tensors(heads.hierarchy, heads.to_tensors())
     assert np.array_equal(again.probabilities(vectors(1)).character, heads.probabilities(vectors(1)).character)
 
 
@@ -141,7 +213,7 @@ def test_heads_of_other_labels_are_refused(name: str) -> None:
     heads = random_heads(hierarchy_of([(0, "male"), (1, None), (1, None)]), 14)
     tensors = heads.to_tensors()
     with pytest.raises(LabelMismatch, match=name):
-        Heads.from_tensors(heads.hierarchy, {**tensors, name: tensors[name][:-1]}, 1.0)
+        Heads.from_tensors(heads.hierarchy, {**tensors, name: tensors[name][:-1]})
     del tensors[name]
     with pytest.raises(LabelMismatch, match=name):
-        Heads.from_tensors(heads.hierarchy, tensors, 1.0)
+        Heads.from_tensors(heads.hierarchy, tensors)

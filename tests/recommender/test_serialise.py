@@ -30,8 +30,8 @@ LUFFY = Character("luffy", "Luffy", SHOW, "male")
 PICTURE = PictureId("a" * 64)
 SIMILAR = SimilarResults(
     (SimilarPicture(PICTURE, LUFFY, similarity=0.83, probability=0.88),),
-    (SimilarCharacter(LUFFY, 0.8, (PICTURE,)),),
-    (SimilarShow(SHOW, 0.7, (PICTURE,)),),
+    (SimilarCharacter(LUFFY, score=0.8, probability=0.93, evidence=(PICTURE,)),),
+    (SimilarShow(SHOW, score=0.7, probability=0.96, evidence=(PICTURE,)),),
 )
 ANSWER = Recommendations(
     model=ModelInfo("vgg19-1", "vgg19", "torch-float32"),
@@ -81,10 +81,13 @@ def test_an_answer_has_the_fixed_fields() -> None:
                 "name": "Luffy",
                 "show": "one-piece",
                 "score": 0.8,
+                "probability": 0.93,
                 "evidence": [PICTURE],
             }
         ],
-        "similar_shows": [{"show": "one-piece", "title": "One Piece そ", "score": 0.7, "evidence": [PICTURE]}],
+        "similar_shows": [
+            {"show": "one-piece", "title": "One Piece そ", "score": 0.7, "probability": 0.96, "evidence": [PICTURE]}
+        ],
         "timing_ms": {"decode": 3.12, "encode": 27.4, "search": 0.4, "rank": 1.0, "total": 31.92},
     }
 

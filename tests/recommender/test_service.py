@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.calibration import LEVELS, Calibration, Certainty, ProbabilityMap
 from recommender.catalogue import Catalogue, LibraryRows, ModelRow
 from recommender.embeddings import unit_length
 from recommender.errors import (
@@ -36,14 +38,17 @@ from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, writ
 from recommender.types import (
     Character,
     DecodedImage,
+    Embedding,
     Encoding,
     Filters,
     Matrix,
     PictureId,
+    Prediction,
     Query,
     Show,
     SimilarResults,
     SnapshotInfo,
+    Verdict,
 )
 from tests.fakes import SPACE, FakeEncoder
 from tests.web.world import CHARACTERS, EACH, MODEL_DIGEST, SHOWS, World, build, draw
@@ -221,6 +226,123 @@ def test_the_timings_add_up(recommender: Recommender) -> None:
     steps = (timing.decode, timing.encode, timing.search, timing.rank)
     assert all(step > 0 for step in steps)
     assert sum(steps) == pytest.approx(timing.total)
+
+
+# The verdict, and what a score is worth
+
+
+class Saying(FakeEncoder):
+    """Says the same about every picture, whose embedding is the first axis; `calibration` says what that is worth."""
+
+    def __init__(self, best: Mapping[str, str], calibration: Calibration) -> None:
+        super().__init__({character: image() for character in CHARACTERS})
+        self.calibration = calibration
+        self._said = {level: (Prediction(label, 0.5),) for level, label in best.items()}
+
+    def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
+        """Say it."""
+        embedding = Embedding(at_angles([0])[0], SPACE.fingerprint)
+        types, characters, shows = (self._said.get(level, ()) for level in ("type", "character", "show"))
+        return [Encoding(types, characters, shows, embedding) for _ in images]
+
+
+def certain(level: str, *, nearest: float = 0.0, label: float = 0.0) -> Calibration:
+    """Return a calibration that believes this level alone, with log-odds that are a sum of cosines."""
+    never = dict.fromkeys(LEVELS, Certainty(threshold=2.0))
+    return Calibration(certainty={**never, level: Certainty(0.0, 0.0, 0.0, nearest, label)})
+
+
+def log_odds(verdict: Verdict) -> float:
+    """Return the log-odds that a verdict stands for."""
+    return math.log(verdict.probability / (1 - verdict.probability))
+
+
+@pytest.fixture(scope="module")
+def angular(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Return a snapshot of five pictures: two of Bob, one of Ada, two of Dan, who is from another show."""
+    rows = [CHARACTERS[number] for number in (1, 1, 0, 3, 3)]
+    return snapshot_of(tmp_path_factory.mktemp("angular") / "s", rows, at_angles([10, 20, 40, 60, 75]))
+
+
+@pytest.mark.parametrize(
+    ("level", "label", "degrees"),
+    [
+        ("character", "red-sea/bob", 10),
+        ("character", "blue-hills/dan", 60),
+        ("character", "no-year/eve", 75),
+        ("show", "red-sea", 10),
+        ("show", "blue-hills", 60),
+        ("show", "no-year", 75),
+        ("type", "male", 10),
+        ("type", "female", 40),
+        ("type", "non-human", 75),
+    ],
+)
+def test_the_verdict_weighs_how_near_pictures_come(angular: Snapshot, level: str, label: str, degrees: float) -> None:
+    """The cosine of the nearest picture of all, and that of the nearest one of the best label, reach the calibration.
+
+    A label of which no picture was found counts as far away as the last picture that was.
+    """
+    best = {"character": "red-sea/ada", "show": "red-sea", "type": "male"} | {level: label}
+    for calibration, angle in ((certain(level, nearest=1.0), 10), (certain(level, label=1.0), degrees)):
+        verdict = Recommender(Saying(best, calibration), angular, Limits()).recommend(image()).verdict
+        assert (verdict.level, verdict.label) == (level, label)
+        assert log_odds(verdict) == pytest.approx(math.cos(math.radians(angle)), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [Filters(show="blue-hills"), Filters(type="male"), Filters(year_from=2100), Filters(exclude_shows=("red-sea",))],
+)
+def test_the_verdict_does_not_depend_on_what_was_asked_for(angular: Snapshot, filters: Filters) -> None:
+    """Who it is stays the same where a filter hides the nearest pictures, or all of them, and for a stored picture."""
+    best = {"character": "red-sea/ada", "show": "red-sea", "type": "female"}
+    recommender = Recommender(Saying(best, certain("character", nearest=2.0, label=3.0)), angular, Limits())
+    for picture in (image(), replace(image(), id=angular.picture(0))):
+        free, filtered = (recommender.recommend(picture, Query(1, one)) for one in (Filters(), filters))
+        assert filtered.verdict == free.verdict
+        assert filtered.similar != free.similar
+
+
+def test_a_stored_picture_does_not_vouch_for_itself(angular: Snapshot) -> None:
+    """That the catalogue holds this very picture makes the verdict no surer: its nearest neighbour is another one."""
+    encoder = Saying({"character": "red-sea/bob"}, certain("character", nearest=1.0, label=2.0))
+    recommender = Recommender(encoder, angular, Limits())
+    for filters in (Filters(), Filters(show="red-sea")):
+        verdict = recommender.recommend(replace(image(), id=angular.picture(0)), Query(filters=filters)).verdict
+        assert log_odds(verdict) == pytest.approx(3 * math.cos(math.radians(20)), abs=1e-5)
+
+
+def test_a_catalogue_without_another_picture_is_far_away(tmp_path: Path) -> None:
+    """Where nothing is left to compare with, the cosines are 0 and the lists empty; nothing fails."""
+    snapshot = snapshot_of(tmp_path / "s", [CHARACTERS[0]], at_angles([5]))
+    encoder = Saying({"character": "red-sea/ada"}, certain("character", nearest=9.0, label=9.0))
+    answer = Recommender(encoder, snapshot, Limits()).recommend(replace(image(), id=snapshot.picture(0)))
+    assert answer.verdict == Verdict("character", "red-sea/ada", 0.5)
+    assert answer.similar == SimilarResults((), (), ())
+
+
+def test_every_score_says_what_it_is_worth(world: World) -> None:
+    """Pictures, characters and shows each have a probability, from a map of their own, that falls along the list."""
+    encoder = FakeEncoder({CHARACTERS[0]: image()})
+    encoder.calibration = replace(
+        encoder.calibration,
+        same_character=ProbabilityMap((-1.0, 1.0), (-0.5, 0.5)),
+        character_score=ProbabilityMap((-1.0, 1.0), (-0.25, 0.25)),
+        show_score=ProbabilityMap((-1.0, 1.0), (-0.125, 0.125)),
+    )
+    with world.publication() as publication:
+        snapshot = publication.current().snapshot
+    similar = Recommender(encoder, snapshot, Limits()).recommend(draw(0, 77), EVERYTHING).similar
+    for one in similar.pictures:
+        assert one.probability == pytest.approx(one.similarity / 2)
+    for character in similar.characters:
+        assert character.probability == pytest.approx(character.score / 4)
+    for show in similar.shows:
+        assert show.probability == pytest.approx(show.score / 8)
+    assert similar.pictures
+    assert similar.characters
+    assert similar.shows
 
 
 # Filters

@@ -23,8 +23,8 @@ def test_answer_has_the_fixed_fields(client: FlaskClient) -> None:
     assert set(answer["verdict"]) == {"level", "label", "probability"}
     fields = {"id", "character", "name", "show", "title", "similarity", "probability", "thumbnail_url", "url"}
     assert set(answer["similar_pictures"][0]) == fields
-    assert set(answer["similar_characters"][0]) == {"character", "name", "show", "score", "evidence"}
-    assert set(answer["similar_shows"][0]) == {"show", "title", "score", "evidence"}
+    assert set(answer["similar_characters"][0]) == {"character", "name", "show", "score", "probability", "evidence"}
+    assert set(answer["similar_shows"][0]) == {"show", "title", "score", "probability", "evidence"}
     assert set(answer["timing_ms"]) == {"decode", "encode", "search", "rank", "total"}
 
 

@@ -1,0 +1,508 @@
+"""The sections of an evaluation's report: findings as tables and plots, in the order in which people ask.
+
+Not here: how a figure comes about (`findings`), how it is drawn (`plots`) and written (`report`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.evaluation import plots
+from indexer.evaluation.cost import Cost
+from indexer.evaluation.findings import Findings, RetrievalFindings, SpaceFindings, VerdictFindings, wilson
+from indexer.evaluation.report import Plot, Report, Section, Table
+from indexer.evaluation.scores import Interval, Reliability, normalised
+from indexer.evaluation.subject import Subject
+from indexer.library import Entry
+from indexer.progress import say
+from indexer.training.history import CSV, CURVES
+from recommender.calibration import LEVELS
+from recommender.errors import InvalidImage
+from recommender.images import Limits, decode
+
+SHOWN = 40
+"""Pictures of a grid."""
+COLUMNS = 8
+BRANCHING = 3
+"""Fewer labels make no tree."""
+EXAMPLES = 2
+"""Pictures of each character in the grid of the training set, as long as there is room."""
+CELL_SIDE = 160
+"""Pixels of the short side of a grid's picture, at least."""
+GRID = 120
+"""The most pictures in the grid of the training set."""
+
+Interval95 = tuple[float | None, float | None, float | None]
+
+
+def compose(subject: Subject, findings: Findings, limits: Limits) -> Report:
+    """Put the findings into the order in which people ask. `limits` are those of the pictures that are shown."""
+    return Report(
+        title=f"Model {subject.model.name}",
+        notices=_notices(subject),
+        summary=_summary(subject, findings.labels, findings.verdicts),
+        sections=(
+            _labels_section(findings.labels, subject),
+            _doubt_section(findings.labels, findings.verdicts),
+            _likes_section(findings.likes),
+            _robustness_section(findings.altered, findings.altered_pictures),
+            _pictures_section(subject, findings.labels["character"], limits),
+            _training_section(subject),
+            _models_section(findings.models, findings.cost),
+        ),
+    )
+
+
+def sample(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most so many rows, the same each time."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def _notices(subject: Subject) -> tuple[str, ...]:
+    """Return what has to be said beside every figure."""
+    notices = [subject.model.notice] if subject.model.notice else []
+    if (subject.fold >= 0).any():
+        folds = subject.model.manifest["training"]["folds"]
+        notices.append(
+            f"Each picture was judged by heads that were trained without it and its near-duplicates ({folds} folds)."
+        )
+    return tuple(notices)
+
+
+def _summary(
+    subject: Subject, labels: Mapping[str, SpaceFindings], verdicts: VerdictFindings
+) -> tuple[tuple[str, str], ...]:
+    """Return what a reader wants to know first."""
+    training = subject.model.manifest["training"]
+    said, right = verdicts.said["known"], verdicts.right["known"]
+    spoken = sum(said[level] for level in LEVELS)
+    facts = [
+        ("backbone", subject.model.space.backbone),
+        ("recipe", f"{training['recipe']}, unfrozen: {training['unfreeze']}, random views: {training['views']}"),
+        ("tested pictures", str(len(labels["character"].rows))),
+    ]
+    facts += [(f"{space} right", _figure(labels[space].scores.top1)) for space in ("type", "show", "character")]
+    facts.append(
+        (
+            "verdicts on known characters",
+            f"{spoken} of {sum(said.values())}, {sum(right.values()) / max(spoken, 1):.3f} of them right",
+        )
+    )
+    return tuple(facts)
+
+
+def _figure(one: Interval | None) -> str:
+    """Return a figure with its interval."""
+    return "–" if one is None else f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+
+
+def _parts_of(one: Interval | None) -> Interval95:
+    return (None, None, None) if one is None else (one.value, one.low, one.high)
+
+
+def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Section:
+    """Show how often labels are right, which are mistaken for which, and how each one fares."""
+    rows = []
+    for space, found in labels.items():
+        for measure in ("top1", "top5", "precision", "recall", "f1"):
+            one: Interval | None = getattr(found.scores, measure)
+            if one:
+                rows.append((space, measure, *_parts_of(one), found.scores.pictures, found.scores.labels))
+    parts: list[Plot | Table] = [
+        Table(
+            "labels",
+            "Accuracy, and means over labels",
+            ("label space", "measure", "value", "from", "to", "pictures", "labels"),
+            tuple(rows),
+            "95 % intervals by drawing near-duplicate groups again and again (bootstrap); precision, recall and F1 are "
+            "means over the labels that occur.",
+        )
+    ]
+    for space, found in labels.items():
+        shares = normalised(found.confusion)
+        breaks: tuple[int, ...] = ()
+        if space == "character":
+            shows = subject.model.hierarchy.show_of
+            breaks = tuple((np.flatnonzero(np.diff(shows)) + 1).tolist())
+        parts.append(
+            Plot(
+                f"confusion_{space}",
+                f"Confusion, {space}",
+                plots.confusion_heat_map(shares, found.labels, f"What pictures of a {space} are taken for", breaks),
+                f"Heat map: each row is a true {space}, each column what its pictures were taken for.",
+            )
+        )
+        if len(found.labels) >= BRANCHING:
+            parts.append(
+                Plot(
+                    f"clusters_{space}",
+                    f"Confusion, {space}, ordered by likeness",
+                    plots.confusion_cluster_map(shares, found.labels, f"Which {space}s are mistaken for one another"),
+                    f"The same heat map with {space}s that are mistaken for one another side by side, and their tree.",
+                )
+            )
+    parts += [
+        Table(
+            f"by_{space}",
+            f"Each {space}",
+            ("label", "precision", "recall", "F1", "pictures"),
+            tuple((row.label, row.precision, row.recall, row.f1, row.support) for row in found.table),
+        )
+        for space, found in labels.items()
+    ]
+    lead = "All figures are of pictures that the model has never seen, nor a near-duplicate of them."
+    return Section("How often it is right", lead, tuple(parts))
+
+
+def _doubt_section(labels: Mapping[str, SpaceFindings], verdicts: VerdictFindings) -> Section:
+    """Show what the model's certainty is worth, and what it says about strangers."""
+    parts: list[Plot | Table] = [
+        Table(
+            "calibration",
+            "Expected calibration error",
+            ("label space", "before", "after", "if perfect", "pictures"),
+            tuple(
+                (space, one.before.error, one.after.error, one.after.error_if_perfect, one.scores.pictures)
+                for space, one in labels.items()
+            ),
+            "“If perfect” is what chance alone would show of a perfectly calibrated model on as many pictures.",
+        )
+    ]
+    parts += [
+        Plot(
+            f"reliability_{space}",
+            f"Reliability, {space}",
+            plots.reliability_diagram(
+                _bins(one.before),
+                _bins(one.after),
+                f"Is the {space} right as often as the model says?",
+                (one.before.error or 0.0, one.after.error or 0.0),
+            ),
+            "Accuracy against confidence, before and after calibration.",
+        )
+        for space, one in labels.items()
+    ]
+    curves = {space: (one.risk.coverage, one.risk.risk) for space, one in labels.items()}
+    parts.append(
+        Plot(
+            "risk_coverage",
+            "Risk and coverage",
+            plots.risk_coverage_curves(curves),
+            "How many of the answers are wrong, when only the most certain ones are given.",
+        )
+    )
+    parts.append(
+        Table(
+            "verdicts",
+            "What is said aloud",
+            ("pictures of", "pictures", *LEVELS, "unknown", "right"),
+            tuple(
+                (
+                    kind,
+                    sum(said.values()),
+                    *(said[level] for level in (*LEVELS, "unknown")),
+                    _share(sum(verdicts.right[kind].values()), sum(said[level] for level in LEVELS)),
+                )
+                for kind, said in verdicts.said.items()
+                if sum(said.values())
+            ),
+            f"Unknown characters: {verdicts.source}. “Right” is the share of the verdicts that name something.",
+        )
+    )
+    rows = [
+        (level, kind, *_parts_of(one))
+        for level, kinds in verdicts.auroc.items()
+        for kind, one in kinds.items()
+        if one is not None
+    ]
+    parts.append(
+        Table(
+            "open_set",
+            "Telling strangers (AUROC)",
+            ("level", "known against", "value", "from", "to"),
+            tuple(rows),
+            "The chance that a picture of a known character gets the higher certainty of the two.",
+        )
+    )
+    known, unknown = verdicts.answers.kind == 0, np.isin(verdicts.answers.kind, (1, 2))
+    if unknown.any():
+        certainty = verdicts.certainty["character"]
+        parts.append(
+            Plot(
+                "open_set_scores",
+                "Certainty of known and unknown characters",
+                plots.histogram_pair(
+                    certainty[known], certainty[unknown], "How sure the model is of its best character", "certainty"
+                ),
+                "Histograms of the certainty for pictures of known and of unknown characters.",
+            )
+        )
+    return Section(
+        "How sure it may be", "A model that knows what it does not know can be asked anything.", tuple(parts)
+    )
+
+
+def _bins(one: Reliability) -> list[tuple[float, float, int]]:
+    """Return the filled bins of a reliability."""
+    rows = zip(one.confidence.tolist(), one.accuracy.tolist(), one.count.tolist(), strict=True)
+    return [row for row in rows if row[2]]
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _likes_section(likes: RetrievalFindings) -> Section:
+    """Show whether pictures find their like, and with how few numbers."""
+    rows = [
+        (
+            title,
+            *_parts_of(found.precision_at_1),
+            *_parts_of(found.mean_average_precision),
+            found.random_map,
+            found.queries,
+        )
+        for title, found in (
+            ("same character", likes.same_character),
+            ("other characters of the show", likes.cross_role),
+        )
+    ]
+    columns = ("looked for", "precision@1", "from", "to", "mAP", "from", "to", "mAP of chance", "queries")
+    parts: list[Plot | Table] = [
+        Table(
+            "retrieval",
+            "Finding the like",
+            columns,
+            tuple(rows),
+            "Every picture against all others; near-duplicates of the picture are left out. In the second row query "
+            "and gallery are different characters of one show.",
+        )
+    ]
+    if likes.by_dimension:
+        parts.append(
+            Table(
+                "components",
+                "Fewer dimensions (principal components)",
+                ("dimensions", "whitened", "precision@1", "mAP", "queries"),
+                tuple(
+                    (
+                        dimension,
+                        whitened,
+                        found.precision_at_1 and found.precision_at_1.value,
+                        found.mean_average_precision and found.mean_average_precision.value,
+                        found.queries,
+                    )
+                    for dimension, whitened, found in likes.by_dimension
+                ),
+                "Same character; test pictures against the others. The first row is the whole embedding, not centred.",
+            )
+        )
+        dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
+        series: dict[str, list[float | None]] = {
+            name: [_map_at(likes, dimension, whitened=whitened) for dimension in dimensions]
+            for name, whitened in (("centred", False), ("centred and whitened", True))
+        }
+        whole = likes.by_dimension[0][2].mean_average_precision
+        series["whole embedding"] = [whole.value if whole else None] * len(dimensions)
+        if dimensions:
+            parts.append(
+                Plot(
+                    "components_plot",
+                    "Retrieval by dimension",
+                    plots.lines(dimensions, series, "What fewer dimensions cost", "dimensions", "mAP, same character"),
+                    "Mean average precision against the number of principal components kept.",
+                )
+            )
+    lead = "Recommendations rest on embeddings: here they are asked without any label."
+    return Section("What it finds", lead, tuple(parts))
+
+
+def _map_at(likes: RetrievalFindings, dimension: int, *, whitened: bool) -> float | None:
+    """Return the mean average precision at a number of components."""
+    for there, white, found in likes.by_dimension[1:]:
+        if (there, white) == (dimension, whitened) and found.mean_average_precision:
+            return found.mean_average_precision.value
+    return None
+
+
+def _robustness_section(altered: Mapping[str, Mapping[str, Interval | None]], pictures: int) -> Section:
+    """Show what alterations cost."""
+    rows = [(name, space, *_parts_of(one)) for name, spaces in altered.items() for space, one in spaces.items()]
+    series = {space: [_parts_of(altered[name][space]) for name in altered] for space in ("character", "show")}
+    return Section(
+        "What it does not mind",
+        f"Accuracy on {pictures} tested pictures, altered: mirrored, cut to where the head usually is, grey, saved as "
+        "JPEG of quality 30, blurred, at half the resolution that the network looks at.",
+        (
+            Plot(
+                "robustness",
+                "Accuracy under alterations",
+                plots.grouped_bars(list(altered), series, "Accuracy under alterations", "accuracy"),
+                "Bars of accuracy for each alteration, for characters and for shows.",
+            ),
+            Table(
+                "alterations", "The same in figures", ("alteration", "label space", "value", "from", "to"), tuple(rows)
+            ),
+        ),
+    )
+
+
+def _pictures_section(subject: Subject, found: SpaceFindings, limits: Limits) -> Section:
+    """Show predictions, misses, and what the model was trained on."""
+    confidence, right = found.probabilities.max(axis=1), found.right
+    chosen = sample(np.arange(len(found.rows)), SHOWN)
+    misses = np.flatnonzero(~right)
+    misses = misses[np.argsort(-confidence[misses], kind="stable")][:SHOWN]
+    entries = subject.library.entries
+
+    def cells(positions: NDArray[np.int64]) -> list[plots.Cell]:
+        made = []
+        for position in positions:
+            entry = entries[int(found.rows[position])]
+            guess = found.labels[int(found.probabilities[position].argmax())]
+            caption = f"{_short(guess)} {confidence[position]:.2f}"
+            if not right[position]:
+                caption += f", is {_short(entry.character.label)}"
+            cell = _cell(subject, entry, limits, caption, "right" if right[position] else "wrong")
+            made += [cell] if cell else []
+        return made
+
+    shown = []
+    trained = np.flatnonzero(subject.trained)
+    for label in subject.model.hierarchy.character_space.labels:
+        mine = [row for row in trained if entries[row].character.label == label]
+        for row in sample(np.array(mine, dtype=np.int64), EXAMPLES):
+            cell = _cell(subject, entries[int(row)], limits, _short(label), "none")
+            shown += [cell] if cell else []
+    grids = (
+        ("predictions", "Predictions", cells(chosen), "Tested pictures, drawn at random, with the best label."),
+        ("misses", "Misses, most confident first", cells(misses), "Tested pictures whose best label is wrong."),
+        ("training_set", "What it was trained on", shown[:GRID], "Pictures of each character that it was trained on."),
+    )
+    parts = tuple(
+        Plot(name, title, plots.picture_grid(pictures, COLUMNS), alt)
+        for name, title, pictures, alt in grids
+        if pictures
+    )
+    return Section("Pictures", "A tick is right, a cross wrong; the figure is the probability.", parts)
+
+
+def _short(label: str) -> str:
+    """Return a character's own name: a grid has no room for the show's."""
+    return label.partition("/")[2]
+
+
+def _cell(subject: Subject, entry: Entry, limits: Limits, caption: str, mark: Any) -> plots.Cell | None:
+    """Return a picture of a grid, or None where the file has gone meanwhile."""
+    try:
+        pixels = decode((subject.library.root / entry.path).read_bytes(), limits).pixels
+    except (OSError, InvalidImage):
+        say(f"left out of the grids: {entry.path} cannot be read any more")
+        return None
+    step = max(1, min(pixels.shape[:2]) // CELL_SIDE)
+    return plots.Cell(pixels[::step, ::step], caption, mark)
+
+
+def _training_section(subject: Subject) -> Section:
+    """Show how the training went."""
+    path, training = subject.model.path, subject.model.manifest["training"]
+    split = training["split"]
+    rows = [(name, count) for name, count in split["pictures"].items()]
+    rows += [
+        ("near-duplicate groups", split["groups"]),
+        ("near-duplicates across a split by picture", split["leaks_of_naive_split"]),
+    ]
+    parts: list[Plot | Table] = [Table("split", "The split", ("what", "pictures"), tuple(rows))]
+    for name, title in ((CURVES, "Learning curves of the heads"), (f"backbone_{CURVES}", "… and of the backbone")):
+        if (path / name).exists():
+            alt = "Losses and validation accuracy, epoch by epoch."
+            parts.append(Plot(Path(name).stem, title, (path / name).read_bytes(), alt))
+    if (path / CSV).exists():
+        table = list(csv.reader(io.StringIO((path / CSV).read_text(encoding="utf-8"))))
+        parts.append(Table("history", "Every epoch", tuple(table[0]), tuple(_typed(row) for row in table[1:])))
+    return Section("How it was trained", "Near-duplicates went to one part together.", tuple(parts))
+
+
+def _typed(row: Sequence[str]) -> tuple[object, ...]:
+    """Return a line of a CSV file with its numbers as numbers."""
+    cells: list[object] = []
+    for text in row:
+        try:
+            cells.append(int(text) if text.isdigit() else float(text))
+        except ValueError:
+            cells.append(text or None)
+    return tuple(cells)
+
+
+def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Section:
+    """Show all models beside one another, and what this one costs."""
+    intervals: dict[str, list[Interval95]] = {
+        space: [_wilson(model[space]) for model in everyone] for space in ("type", "show", "character")
+    }
+    rows = [
+        (
+            model["name"],
+            model["backbone"],
+            model["recipe"],
+            *(model[space]["accuracy"] for space in ("type", "show", "character")),
+            model["character"]["pictures"],
+            *(model["cost"][name] for name in ("single_ms", "bulk_per_second", "weights_mb")),
+        )
+        for model in everyone
+    ]
+    return Section(
+        "All models, and what this one costs",
+        "Each model on pictures that it was not trained on. Whether a difference may be luck tells the command "
+        "sokkuri evaluate --compare A B.",
+        (
+            Plot(
+                "models",
+                "All models of this library",
+                plots.grouped_bars([model["name"] for model in everyone], intervals, "All models", "accuracy"),
+                "Bars of accuracy for each model and label space.",
+            ),
+            Table(
+                "models_table",
+                "Accuracy, speed and size",
+                (
+                    "model",
+                    "backbone",
+                    "recipe",
+                    "type",
+                    "show",
+                    "character",
+                    "pictures",
+                    "ms a picture",
+                    "pictures/s",
+                    "weights, MB",
+                ),
+                tuple(rows),
+            ),
+            Table(
+                "cost",
+                "Speed and memory",
+                ("what", "value"),
+                (
+                    ("one picture, milliseconds (median)", cost.single_ms),
+                    ("in bulk, pictures a second", cost.bulk_per_second),
+                    ("weights, megabytes", cost.weights_mb),
+                    ("this process at its largest, megabytes", cost.resident_mb),
+                ),
+                "The forward pass of the backbone with its preprocessing, on this machine.",
+            ),
+        ),
+    )
+
+
+def _wilson(row: Mapping[str, Any]) -> Interval95:
+    """Return an accuracy with its interval."""
+    return _parts_of(wilson(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))

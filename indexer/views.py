@@ -56,7 +56,7 @@ def augmented(image: DecodedImage, number: int) -> DecodedImage:
     if draw.random() < SOFTENED:
         picture = _softened(picture, float(draw.uniform(0.5, 1.5)))
     if draw.random() < RESAVED:
-        picture = functional.jpeg(picture, int(draw.integers(30, 91)))
+        picture = _resaved(picture, int(draw.integers(30, 91)))
     return _picture(picture, image, identity)
 
 
@@ -98,6 +98,16 @@ def _softened(picture: torch.Tensor, sigma: float) -> torch.Tensor:
     return result
 
 
+def _resaved(picture: torch.Tensor, quality: int) -> torch.Tensor:
+    """Save as a JPEG of a quality between 1 and 100, and read it again.
+
+    As a picture of Pillow's, not as a tensor: torchvision's own JPEG codec is deprecated from 0.29 on.
+    """
+    saved = functional.jpeg(functional.to_pil_image(picture), quality)
+    result: torch.Tensor = functional.pil_to_tensor(saved)
+    return result
+
+
 def _head(picture: torch.Tensor) -> torch.Tensor:
     """Cut to where a head usually is: the upper half, and of that the middle two thirds."""
     height, width = picture.shape[1:]
@@ -119,7 +129,7 @@ _ALTERATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "mirrored": functional.horizontal_flip,
     "head": _head,
     "grey": lambda picture: functional.rgb_to_grayscale(picture, num_output_channels=3),
-    "jpeg-30": lambda picture: functional.jpeg(picture, 30),
+    "jpeg-30": lambda picture: _resaved(picture, 30),
     "blurred": lambda picture: _softened(picture, 2.0),
     "half-resolution": _halved,
 }

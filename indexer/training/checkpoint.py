@@ -1,7 +1,7 @@
 """Checkpoints: where an interrupted training goes on. One file for each stage of a run, rewritten after each epoch.
 
 A checkpoint is a safetensors file: tensors, and a line of JSON in its header. It is written aside and renamed, so that
-kill -9 leaves the one before. Not here: what is in it (`heads`, `finetune`).
+kill -9 leaves the one before. Not here: what is in it (`heads`, `epochs`).
 """
 
 from __future__ import annotations

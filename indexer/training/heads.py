@@ -25,6 +25,8 @@ from recommender.types import Matrix
 
 FLAT = 1e-6
 """A number whose deviation is smaller than this part of the largest one counts as constant."""
+WIDTH = 512
+"""The dimension that the learning rate is meant for."""
 RESIDENT = 128_000_000
 """Bytes of vectors that are kept in memory for the whole training; more are read from the file batch by batch."""
 
@@ -178,9 +180,11 @@ def _unit(dimension: int) -> tuple[Matrix, Matrix]:
 
 
 def _spread(part: Part) -> tuple[Matrix, Matrix]:
-    """Return mean and standard deviation of every number, (d,) each.
+    """Return the mean of every number, and what it is divided by: (d,) each.
 
-    A number that never changes tells nothing; divided by its deviation, infinity, it stays out of the way.
+    That is its standard deviation, times a factor that gives vectors of any dimension the length of one of WIDTH
+    numbers: a step of the descent changes scores by the square of that length. A number that never changes tells
+    nothing; divided by infinity, it stays out of the way.
     """
     total, squares = np.zeros(part.dimension), np.zeros(part.dimension)
     for _, block in part.blocks():
@@ -189,6 +193,7 @@ def _spread(part: Part) -> tuple[Matrix, Matrix]:
     mean = total / len(part)
     deviation = np.sqrt(np.maximum(squares / len(part) - mean**2, 0.0))
     scale = np.where(deviation > FLAT * deviation.max(initial=0.0), deviation, np.inf)
+    scale *= np.sqrt(part.dimension / WIDTH)
     return mean.astype(np.float32), scale.astype(np.float32)
 
 

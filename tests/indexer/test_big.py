@@ -16,10 +16,10 @@ pytestmark = pytest.mark.big
 def test_vgg19_with_random_weights_works_end_to_end(tmp_path: Path) -> None:
     """4096 numbers a picture, labels and look-alikes from one model, and `untrained` said wherever a result is."""
     root, home = library(tmp_path / "library", shows=2, pictures=3), tmp_path / "home"
-    trained = sokkuri("train", root, "--weights", "none", "--home", home)
+    trained = sokkuri("train", root, "--weights", "none", "--views", "0", "--home", home)
     assert trained.code == 0, trained.err
     assert "! This model is untrained" in trained.err
-    assert "12 pictures newly embedded" in trained.out
+    assert "52 pictures and views newly embedded" in trained.out
     model = ModelFolder.open(home / "models" / "vgg19-1")
     assert model.space.dimension == 4096
     assert model.untrained

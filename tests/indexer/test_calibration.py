@@ -90,7 +90,7 @@ def test_over_confidence_is_found(factor: float) -> None:
 @pytest.mark.parametrize("joint", [True, False])
 def test_each_label_space_has_a_temperature_of_its_own(*, joint: bool) -> None:
     """Heads that boast of characters, are modest about shows and right about types get three temperatures."""
-    scores, factors = _scores(20_000, seed=2), {"character": 3.0, "show": 0.4, "type": 1.0}
+    scores, factors = _scores(8000, seed=2), {"character": 3.0, "show": 0.4, "type": 1.0}
     honest = _heads(TYPED).combined(scores)
     if not joint:  # what three heads that know nothing of each other would have to say
         scores = {space: np.log(getattr(honest, space) + 1e-12).astype(np.float32) for space in SPACES}
@@ -153,7 +153,7 @@ def _answers(count: int, seed: int, kind: str, *, right: float | None = None, ne
     )
 
 
-def _world(seed: int, count: int = 1500) -> Answers:
+def _world(seed: int, count: int = 800) -> Answers:
     """Return answers about people who are known and near, and about strangers who are far, with the same softmax."""
     strangers = [_answers(count, seed + 1 + number, kind, right=0.0, near=0.4) for number, kind in enumerate(KINDS[1:])]
     return together([_answers(count, seed, KINDS[0]), *strangers])
@@ -182,7 +182,7 @@ def test_verdicts_reach_the_precision_that_they_promise() -> None:
     assert precision >= PRECISION
     assert share > 0.1
     precision, share = _said(fitted, fresh)
-    assert precision >= PRECISION - 0.03
+    assert precision >= PRECISION - 0.05
     assert share > 0.1
 
 
@@ -209,13 +209,13 @@ def test_a_sure_softmax_far_from_everything_is_not_believed() -> None:
 
 def test_certainty_says_how_often_it_is_right() -> None:
     """Where the softmax is honest about those it knows, and only these are asked about, certainty is that honesty."""
-    answers = _answers(20_000, 50, "known")
+    answers = _answers(8000, 50, "known")
     fitted = fit_verdict(answers)
     for level in LEVELS:
         sure = certainties(fitted[level], answers, level)
         for low in (0.4, 0.6, 0.8):
             bin_ = (sure >= low) & (sure < low + 0.1)
-            assert answers.right[level][bin_].mean() == pytest.approx(sure[bin_].mean(), abs=0.03)
+            assert answers.right[level][bin_].mean() == pytest.approx(sure[bin_].mean(), abs=0.05)
 
 
 def test_certainties_are_those_of_the_verdict() -> None:
@@ -229,10 +229,10 @@ def test_certainties_are_those_of_the_verdict() -> None:
         assert verdict.probability == pytest.approx(found[row])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["known", "nothing"])
 def test_how_many_pictures_of_a_kind_were_rehearsed_does_not_matter(kind: str) -> None:
     """What people are assumed to ask about is fixed: ten times as many answers of one kind change hardly anything."""
-    measured = _world(seed=70, count=600)
+    measured = _world(seed=70, count=500)
     more = together([measured, *[measured.only(measured.kind == KINDS.index(kind))] * 9])
     one, other = fit_verdict(measured), fit_verdict(more)
     for level in LEVELS:
@@ -333,37 +333,33 @@ def test_similarity_maps_are_right_on_average() -> None:
         assert np.mean(chances) == pytest.approx(same.mean(), abs=0.05)
 
 
-@pytest.mark.parametrize("name", ["character_score", "show_score"])
-def test_score_maps_are_right_on_average(name: str) -> None:
+def test_score_maps_are_right_on_average() -> None:
     """Over the characters, or shows, that an answer ranks, the chances of the scores add up to what is found."""
-    training, fresh = _clusters(30, seed=1, noise=0.5), _clusters(30, seed=3, noise=0.5)
-    worth = fit_maps(training, _clusters(40, seed=2, noise=0.5), CAST)[name]
-    label = np.arange(COUNT) if name == "character_score" else CAST.show_of
-    groups = label[training.characters]
-    chances, right = [], []
-    for vector, truth in zip(fresh.embeddings(), label[fresh.characters], strict=True):
-        cosine = training.embeddings() @ vector
-        neighbours = [Neighbour(int(row), float(cosine[row])) for row in np.argsort(-cosine)]
-        for one in rank_groups(neighbours, groups, np.bincount(groups)):
-            chances.append(worth(one.score))
-            right.append(one.group == truth)
-    assert np.mean(chances) == pytest.approx(np.mean(right), abs=0.05)
-    sure = np.array(chances) > 0.6
-    assert sure.sum() > 50
-    assert np.array(right)[sure].mean() == pytest.approx(np.array(chances)[sure].mean(), abs=0.1)
+    training, fresh = _clusters(20, seed=1, noise=0.5), _clusters(30, seed=3, noise=0.5)
+    maps = fit_maps(training, _clusters(40, seed=2, noise=0.5), CAST)
+    for name, label in (("character_score", np.arange(COUNT)), ("show_score", CAST.show_of)):
+        groups = label[training.characters]
+        chances, right = [], []
+        for vector, truth in zip(fresh.embeddings(), label[fresh.characters], strict=True):
+            cosine = training.embeddings() @ vector
+            neighbours = [Neighbour(int(row), float(cosine[row])) for row in np.argsort(-cosine)]
+            for one in rank_groups(neighbours, groups, np.bincount(groups)):
+                chances.append(maps[name](one.score))
+                right.append(one.group == truth)
+        assert np.mean(chances) == pytest.approx(np.mean(right), abs=0.05)
+        sure = np.array(chances) > 0.6
+        assert sure.sum() > 50
+        assert np.array(right)[sure].mean() == pytest.approx(np.array(chances)[sure].mean(), abs=0.1)
 
 
-def test_maps_of_many_pictures_do_not_depend_on_blocks() -> None:
-    """Validation and training pictures are read block by block: the result is that of all pairs at once."""
-    training, validation = _clusters(200, seed=1), _clusters(300, seed=2)
-    found = fit_maps(training, validation, CAST)["same_show"]
-    cosines = validation.embeddings() @ training.embeddings().T
-    nearest = np.sort(np.argsort(-cosines, axis=1)[:, :12], axis=1)
-    shown = np.take_along_axis(cosines, nearest, 1)
-    same = CAST.show_of[training.characters[nearest]] == CAST.show_of[validation.characters][:, np.newaxis]
-    for low in np.quantile(shown, [0.1, 0.5, 0.9]):
-        bin_ = np.abs(shown - low) < 0.02
-        assert np.mean([found(float(one)) for one in shown[bin_]]) == pytest.approx(same[bin_].mean(), abs=0.05)
+def test_maps_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of both parts may be read a few at a time: the maps are those of all pairs at once."""
+    training, validation = _clusters(15, seed=1), _clusters(8, seed=2)
+    whole = fit_maps(training, validation, CAST)
+    monkeypatch.setattr("indexer.samples.BLOCK", 7)
+    for name, worth in fit_maps(training, validation, CAST).items():
+        assert worth.similarity == pytest.approx(whole[name].similarity)
+        assert worth.probability == pytest.approx(whole[name].probability)
 
 
 # Everything together

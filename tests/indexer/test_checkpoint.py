@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +15,7 @@ from safetensors.torch import save_file
 
 from indexer.training.checkpoint import KEY, Checkpoint, Run
 from recommender.errors import BuildError
+from tests.indexer.disks import full_disk
 
 TENSORS = {
     "weight": torch.arange(12, dtype=torch.float32).reshape(3, 4),
@@ -112,19 +109,6 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         Checkpoint(tmp_path / "run" / "heads.safetensors", "x").save(TENSORS, STATE)
 
 
-@contextmanager
-def _full_disk(most: int) -> Iterator[None]:
-    """Let no file grow beyond so many bytes."""
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
 def test_a_full_disk_is_one_line_and_leaves_the_one_before(checkpoint: Checkpoint) -> None:
     """What did not fit is told with what to do, and the training can go on from where it was saved last."""
     checkpoint.save(TENSORS, STATE)
@@ -132,7 +116,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_one_before(checkpoint: Checkpoin
         pytest.raises(
             BuildError, match=r"heads\.safetensors cannot be written .*: make room and run it with --resume"
         ) as caught,
-        _full_disk(1000),
+        full_disk(1000),
     ):
         checkpoint.save({"weight": torch.zeros(1000)}, STATE)
     assert "\n" not in str(caught.value)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import resource
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +20,7 @@ from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.images import decode
 from recommender.types import DecodedImage, Matrix, PictureId
 from tests.fakes import colours
+from tests.indexer.disks import full_disk
 from tests.pictures import picture
 
 SPACE = EmbeddingSpace("toy", weights="0" * 64, layer="penultimate", preprocessing="none", dimension=6)
@@ -214,31 +213,21 @@ def test_a_killed_process_loses_nothing_that_was_whole(tmp_path: Path) -> None:
     assert counts == sorted(set(counts))
 
 
-def _append_to_a_full_disk(home: Path) -> None:
-    """Run into the end of the disk with the table open, and go on once there is room."""
-    with EmbeddingTable.open(home, SPACE) as table:
+def test_a_full_disk_is_one_line_and_leaves_the_table_usable(tmp_path: Path) -> None:
+    """Where the disk is full the error names file and remedy, and the table is as it was before the append.
+
+    Once there is room the same table goes on.
+    """
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
         _append(table, range(2))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * RECORD + 5, most))
-        try:
+        with (
+            pytest.raises(BuildError, match=r"rows\.bin cannot grow \(File too large\): make room") as caught,
+            full_disk(4 * RECORD + 5),
+        ):
             _append(table, range(2, 9))
-        except BuildError as error:
-            (home / "said").write_text(str(error), encoding="utf-8")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        assert "\n" not in str(caught.value)
         _append(table, range(2, 5))
         assert np.array_equal(table.features([_id(4)])[:], _rows([4]))
-
-
-def test_a_full_disk_is_one_line_and_leaves_the_table_usable(tmp_path: Path) -> None:
-    """Where the disk is full the error names file and remedy, and the table is as it was before the append."""
-    process = _FORKING.Process(target=_append_to_a_full_disk, args=(tmp_path,))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    said = (tmp_path / "said").read_text(encoding="utf-8")
-    assert "rows.bin cannot grow (File too large): make room" in said
-    assert "\n" not in said
     assert _require_whole(tmp_path) == 5
 
 

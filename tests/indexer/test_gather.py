@@ -23,9 +23,6 @@ from tests.fakes import colours
 from tests.indexer.libraries import library
 from tests.pictures import picture
 
-pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities of TorchVision")
-"""From 0.29 on torchvision says so whenever it makes a JPEG."""
-
 SPACE = EmbeddingSpace("toy", weights="0" * 64, layer="penultimate", preprocessing="none", dimension=12)
 COUNT = 12
 NOBODY = Views({})

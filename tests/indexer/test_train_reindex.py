@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -35,6 +36,10 @@ pytestmark = pytest.mark.slow
 
 BACKBONE = ("--backbone", "squeezenet1_1", "--weights", "none")
 PICTURES = 48
+VIEWS = 2
+NOBODY = 40
+EMBEDDED = PICTURES * (1 + VIEWS) + NOBODY
+"""What a training embeds: pictures, their views, and pictures of nobody."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,16 @@ class World:
         """Return what a crash left unfinished."""
         return [path for parent in ("snapshots", "models") for path in (self.home / parent).glob(f"{ASIDE}*")]
 
+    def model(self, name: str) -> ModelFolder:
+        """Open a model, with every checksum compared."""
+        return ModelFolder.open(self.home / "models" / name)
+
+    def checkpoints(self) -> list[str]:
+        """Return the stages of unfinished trainings that were begun."""
+        return sorted(file.stem for file in (self.home / "training").glob("*/*.safetensors"))
+
     def records(self) -> int:
-        """Return how many embeddings are kept, after the last byte was accounted for."""
+        """Return how many features are kept, after the last byte was accounted for."""
         (table,) = (self.home / "embeddings").iterdir()
         dimension = int(json.loads((table / "space.json").read_text(encoding="utf-8"))["dimension"])
         count, rest = divmod((table / "rows.bin").stat().st_size, 36 + 4 * dimension)
@@ -126,7 +139,14 @@ def test_a_model_folder_tells_all_that_a_model_is(finished: World) -> None:
     (folder,) = (finished.home / "models").iterdir()
     model = ModelFolder.open(folder)
     said = model.manifest
-    assert sorted(file.name for file in folder.iterdir()) == ["backbone.safetensors", "heads.safetensors", "model.json"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "backbone.safetensors",
+        "heads.safetensors",
+        "history.csv",
+        "learning_curves.png",
+        "model.json",
+        "pictures.safetensors",
+    ]
     assert said["name"] == folder.name == "squeezenet1_1-1"
     assert said["backbone"] == said["space"]["backbone"] == "squeezenet1_1"
     assert said["labels"]["digests"] == {space.name: space.digest for space in model.hierarchy.spaces}
@@ -140,13 +160,34 @@ def test_a_model_folder_tells_all_that_a_model_is(finished: World) -> None:
     split = said["training"]["split"]
     assert split["seed"] == 0
     assert sum(split["pictures"].values()) == PICTURES
-    assert all(split["pictures"].values())
+    assert all(split["pictures"][part] for part in ("train", "validation", "test"))
+    assert split["pictures"]["held out"] == 0
     assert said["metrics"]["part"] == "test"
     assert said["metrics"]["character"]["pictures"] == split["pictures"]["test"]
     assert set(said["metrics"]["characters"]) == set(model.hierarchy.character_space.labels)
     assert {"sokkuri", "torch", "torchvision", "numpy"} <= set(said["versions"])
-    assert set(said["calibration"]["thresholds"]) == {"character", "show", "type"}
+    assert set(said["calibration"]["certainty"]) == {"character", "show", "type"}
+    assert set(said["calibration"]["temperatures"]) == {"character", "show", "type"}
     assert said["weights"]["untrained"] is True
+
+
+def test_a_model_folder_tells_how_it_was_trained(finished: World) -> None:
+    """It holds the part of every picture, a line for each epoch, and a drawing of these."""
+    model = finished.model("squeezenet1_1-1")
+    training, pictures = model.manifest["training"], model.pictures()
+    with Catalogue(Settings(home=finished.home).database_url) as catalogue:
+        assert set(pictures.id) == set(catalogue.picture_ids())
+    for number, part in enumerate(("train", "validation", "test")):
+        assert np.count_nonzero(pictures.part == number) == training["split"]["pictures"][part]
+    assert set(pictures.fold) == {-1}
+    rows = list(csv.DictReader(io.StringIO((model.path / "history.csv").read_text(encoding="utf-8"))))
+    assert [row["epoch"] for row in rows] == [str(number + 1) for number in range(len(rows))]
+    assert [float(row["validation_loss"]) for row in rows] == [row["validation_loss"] for row in training["epochs"]]
+    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    assert int(best["epoch"]) == training["final_epochs"]
+    assert (model.path / "learning_curves.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert (training["recipe"], training["views"], training["folds"], training["held_out"]) == ("joint", 2, 0, [])
+    assert not (finished.home / "training" / model.name).exists()
 
 
 def test_no_pickle_is_stored(finished: World) -> None:
@@ -169,7 +210,8 @@ def test_training_again_embeds_nothing(world: World) -> None:
     assert one.space == other.space
     for space, weights in one.heads().weights.items():
         assert np.array_equal(weights, other.heads().weights[space])
-    assert world.records() == PICTURES
+    assert one.calibration == other.calibration
+    assert world.records() == EMBEDDED
 
 
 def test_reindexing_embeds_what_training_has_not(world: World) -> None:
@@ -178,7 +220,7 @@ def test_reindexing_embeds_what_training_has_not(world: World) -> None:
     (world.library / "show-0/hero-0/new.png").write_bytes(picture(99_999))
     report = world.reindex()
     assert (report["embedded"], report["added"], report["removed"], report["pictures"]) == (1, 1, 0, PICTURES + 1)
-    assert world.records() == PICTURES + 1
+    assert world.records() == EMBEDDED + 1
 
 
 def test_an_answer_finds_the_picture(finished: World, tmp_path: Path) -> None:
@@ -238,7 +280,7 @@ def test_a_dry_run_publishes_nothing(world: World) -> None:
     assert report["snapshot"] is None
     assert (report["added"], report["removed"]) == (1, 0)
     assert sorted(path for path in world.home.rglob("*") if "catalogue" not in path.name) == before
-    assert world.records() == PICTURES
+    assert world.records() == EMBEDDED
 
 
 def _emptied(root: Path) -> None:
@@ -332,12 +374,180 @@ def test_two_characters_are_enough(tmp_path: Path, names: list[str]) -> None:
         ([*BACKBONE, "--name", "../mine"], "cannot be called '../mine'"),
         ([*BACKBONE, "--name", "a/b"], "cannot be called 'a/b'"),
         ([*BACKBONE, "--name", ""], "cannot be called ''"),
+        ([*BACKBONE, "--folds", "1"], "--folds takes 2 or more"),
+        ([*BACKBONE, "--folds", "-3"], "--folds takes 2 or more"),
+        ([*BACKBONE, "--folds", "3", "--unfreeze", "all"], "--folds needs a frozen backbone"),
+        ([*BACKBONE, "--recipe", "seed", "--unfreeze", "last-block"], "leave --unfreeze out, or use --recipe joint"),
+        ([*BACKBONE, "--holdout", "show=show-9"], "there is no 'show-9' to hold out: did you mean show-2 or show-1"),
+        ([*BACKBONE, "--holdout", "character=show-0/hero"], "'show-0/hero' to hold out: did you mean show-0/hero-1"),
+        ([*BACKBONE, "--holdout", "show=zzz"], "there is no 'zzz' to hold out: "),
+        ([*BACKBONE, "--holdout", "show=show-0,show-1,show-2"], "pictures of no character that is not held out"),
+        (
+            [*BACKBONE, "--holdout", "show=show-0,show-1", "--holdout", "character=show-2/hero-0"],
+            "pictures of one character only (show-2/hero-1) that is not held out: a model needs at least two",
+        ),
     ],
 )
 def test_wrong_options_of_train_are_one_line(world: World, arguments: list[str], words: str) -> None:
-    """Each is told before any picture is read, and makes no model."""
+    """Each makes no model, and leaves nothing to be resumed."""
     assert words in world.run("train", world.library, *arguments).line
     assert len(list((world.home / "models").iterdir())) == 1
+    assert not world.checkpoints()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--holdout", "show-0"],
+        ["--holdout", "show="],
+        ["--holdout", "hero=show-0"],
+        ["--holdout", "show=show-0/hero-0"],
+        ["--holdout", "character=show-0"],
+        ["--views", "65"],
+        ["--views", "-1"],
+        ["--epochs", "0"],
+        ["--recipe", "soup"],
+        ["--unfreeze", "some"],
+    ],
+)
+def test_misspelt_options_of_train_are_wrong_usage(tmp_path: Path, arguments: list[str]) -> None:
+    """Exit 2, before a home is made; the last line says what is wrong with the option."""
+    done = sokkuri("train", tmp_path, *BACKBONE, *arguments, "--home", tmp_path / "home")
+    assert done.code == 2
+    assert arguments[0] in done.err.splitlines()[-1]
+    assert not (tmp_path / "home").exists()
+
+
+def test_held_out_characters_are_strangers_to_the_model(world: World) -> None:
+    """The model has no label for them, its figures no picture of them; the index finds them all the same."""
+    report = world.train("--name", "held", "--holdout", "show=show-2", "--holdout", "character=show-0/hero-1")
+    model = world.model("held")
+    assert report["pictures"] == PICTURES
+    assert model.hierarchy.character_space.labels == ("show-0/hero-0", "show-1/hero-0", "show-1/hero-1")
+    assert set(report["metrics"]["characters_by_show"]) == {"show-0", "show-1"}
+    assert model.manifest["training"]["held_out"] == ["show-2", "show-0/hero-1"]
+    assert model.manifest["training"]["split"]["pictures"]["held out"] == 24
+    assert np.count_nonzero(model.pictures().part == -1) == 24
+    world.reindex()
+    answer = world.ask(world.library / "show-2/hero-1/0.png")
+    assert "show-2/hero-1" not in {row["label"] for row in answer["labels"]["character"]}
+    assert "show-2/hero-1" in {row["character"] for row in answer["similar_pictures"]}
+    done = world.run("train", world.library, *BACKBONE, "--holdout", "show=show-2", "--epochs", "1")
+    assert "16 held out" in done.out
+
+
+def test_folds_test_every_picture(world: World) -> None:
+    """The figures are over all pictures; the model keeps the heads of each fold and who was in it."""
+    report = world.train("--name", "crossed", "--folds", "3", "--epochs", "5")
+    model = world.model("crossed")
+    pictures, folds = model.pictures(), model.fold_heads()
+    assert report["metrics"]["part"] == "folds"
+    assert report["metrics"]["character"]["pictures"] == PICTURES
+    assert np.bincount(pictures.fold).tolist() == [18, 18, 12]
+    assert len(folds) == model.manifest["training"]["folds"] == 3
+    assert len({heads.weights["character"].tobytes() for heads in (*folds, model.heads())}) == 4
+    done = world.run("train", world.library, *BACKBONE, "--folds", "2", "--epochs", "1")
+    assert done.code == 0
+    assert done.out.startswith("accuracy over 2 folds")
+    assert world.reindex()["model"] == "squeezenet1_1-2"
+
+
+def test_the_seeds_recipe_answers_without_contradiction(world: World) -> None:
+    """Three separate heads over features, five epochs, no views: and still an answer whose lists agree."""
+    report = world.train("--name", "seed", "--recipe", "seed")
+    model = world.model("seed")
+    assert report["embedded"] == 0
+    assert model.manifest["heads"] == {"joint": False, "reads": "features"}
+    assert model.manifest["training"]["views"] == 0
+    assert [row["epoch"] for row in model.manifest["training"]["epochs"]] == [1, 2, 3, 4, 5]
+    world.reindex()
+    labels = world.run("ask", world.library / "show-0/hero-0/0.png", "--limit", "6", "--json").answer["labels"]
+    characters = {row["label"]: row["probability"] for row in labels["character"]}
+    for row in labels["show"]:
+        own = [probability for label, probability in characters.items() if label.startswith(f"{row['label']}/")]
+        assert row["probability"] == pytest.approx(sum(own))
+
+
+def test_views_are_asked_for_and_embedded_once(tmp_path: Path) -> None:
+    """Without views only the pictures and nobody go through the backbone; a further view costs one pass a picture."""
+    world = World(tmp_path / "home", library(tmp_path / "library", shows=2, characters=1, pictures=3))
+    assert world.train("--views", "0")["embedded"] == 6 + NOBODY
+    assert world.train("--views", "1")["embedded"] == 6
+    assert world.train("--views", "3")["embedded"] == 12
+    assert world.train("--views", "2")["embedded"] == 0
+    assert world.records() == 6 * 4 + NOBODY
+    assert world.model("squeezenet1_1-1").manifest["training"]["views"] == 0
+
+
+# Interrupted trainings
+
+
+LONG = ("--folds", "3")
+"""So many stages that a training can be stopped in the midst of it."""
+
+
+def _stop(world: World, name: str, *arguments: str, when: Callable[[], object]) -> None:
+    """Start a training and kill it as soon as something happens."""
+    running = world.start("train", world.library, *BACKBONE, *LONG, "--name", name, *arguments)
+    _wait_for(when, running)
+    running.signal(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL, "it was done before the signal came"
+
+
+def _require_same_models(one: ModelFolder, other: ModelFolder) -> None:
+    """Require that two models were trained to the same end."""
+    pairs = zip((one.heads(), *one.fold_heads()), (other.heads(), *other.fold_heads()), strict=True)
+    for mine, theirs in pairs:
+        for name, tensor in mine.to_tensors().items():
+            np.testing.assert_allclose(tensor, theirs.to_tensors()[name], atol=1e-6)
+        assert mine.temperatures == pytest.approx(theirs.temperatures)
+    assert one.manifest["metrics"] == other.manifest["metrics"]
+    losses = [[row["validation_loss"] for row in model.manifest["training"]["epochs"]] for model in (one, other)]
+    assert losses[0] == losses[1]
+
+
+def test_a_killed_training_is_resumed_to_the_same_end(world: World) -> None:
+    """Killed while it embeds, while it chooses and while it crosses, and resumed, it comes to an unbroken run's end."""
+    for number in range(12):
+        (world.library / f"show-{number % 3}/hero-0/more-{number}.png").write_bytes(picture(700_000 + number))
+    _stop(world, "broken", when=lambda: world.records() > EMBEDDED)
+    assert not world.checkpoints()
+    _stop(world, "broken", "--resume", when=lambda: "choosing" in world.checkpoints())
+    _stop(world, "broken", "--resume", when=lambda: "fold-2-choosing" in world.checkpoints())
+    done = world.run("train", world.library, *BACKBONE, *LONG, "--name", "broken", "--resume", "--json")
+    assert done.code == 0, done.err
+    assert done.answer["embedded"] == 0
+    assert not world.checkpoints()
+    world.train(*LONG, "--name", "whole")
+    _require_same_models(world.model("broken"), world.model("whole"))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_training_is_resumed_as_it_was_begun_or_not_at_all(world: World) -> None:
+    """Other options, another library, a damaged checkpoint: one line says what to do; else it begins anew."""
+    _stop(world, "mine", when=lambda: "choosing" in world.checkpoints())
+    before = world.checkpoints()
+    arguments = ("train", world.library, *BACKBONE, "--name", "mine", "--resume")
+    for other in (("--folds", "4"), (*LONG, "--seed", "3"), (*LONG, "--epochs", "7"), (*LONG, "--recipe", "seed")):
+        assert "other options or another library: repeat its options" in world.run(*arguments, *other).line
+    (world.library / "show-0/hero-0/new.png").write_bytes(picture(99_999))
+    assert "another library" in world.run(*arguments, *LONG).line
+    (world.library / "show-0/hero-0/new.png").unlink()
+    assert world.checkpoints() == before
+    (world.home / "training/mine/choosing.safetensors").write_bytes(b"nothing of the kind")
+    assert "choosing.safetensors is damaged: run it again without --resume" in world.run(*arguments, *LONG).line
+    assert not (world.home / "models/mine").exists()
+    world.train("--epochs", "2", "--name", "mine")
+    assert len(world.model("mine").manifest["training"]["epochs"]) == 2
+    assert not world.checkpoints()
+
+
+def test_resuming_what_was_never_begun_begins_it(world: World) -> None:
+    """It says so, and trains."""
+    done = world.run("train", world.library, *BACKBONE, "--epochs", "1", "--name", "new", "--resume")
+    assert done.code == 0
+    assert "there is no unfinished training of new: it begins anew" in done.err
+    assert world.model("new").manifest["training"]["final_epochs"] == 1
 
 
 def test_a_home_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
@@ -447,7 +657,7 @@ def test_kill_9_never_harms_what_is_published(world: World) -> None:
     assert world.published().info.id == report["snapshot"]
     assert len(world.published().pictures) == pictures
     assert not world.leftovers()
-    assert world.records() == pictures
+    assert world.records() == EMBEDDED + 5 * 6
     assert not (world.home / "job.owner").exists()
     assert world.ask(world.library / "show-0/hero-0/more-4-0.png")["snapshot"] == report["snapshot"]
 
@@ -543,7 +753,7 @@ def test_ctrl_c_ends_a_job_in_one_line(world: World, command: str) -> None:
     done = running.wait()
     assert done.code == 130
     assert done.err.strip() == "sokkuri: stopped; what was finished stays"
-    assert PICTURES < world.records() < PICTURES + 120
+    assert EMBEDDED < world.records() < EMBEDDED + 120 * (1 + VIEWS if command == "train" else 1)
     assert not (world.home / "job.owner").exists()
     assert world.reindex("--dry-run")["added"] == 120
 
@@ -567,7 +777,8 @@ def test_a_person_sees_a_bar_and_a_log_file_does_not(world: World) -> None:
     shown: list[bytes] = []
     reader = threading.Thread(target=_read_all, args=(person, shown))
     reader.start()
-    slow = ("--backbone", "resnet18", "--weights", "none")  # a bar appears only where half a second is not enough
+    # A bar appears only where half a second is not enough.
+    slow = ("--backbone", "resnet18", "--weights", "none", "--views", "0")
     done = world.start("train", world.library, *slow, terminal=os.ttyname(terminal)).wait()
     os.close(terminal)
     reader.join()

@@ -15,9 +15,6 @@ from recommender.images import decode
 from recommender.types import DecodedImage, PictureId
 from tests.pictures import picture, saved
 
-pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities of TorchVision")
-"""From 0.29 on torchvision says so whenever it makes a JPEG."""
-
 SIZES = [(1, 1), (2, 1), (1, 900), (900, 1), (3, 5), (40, 700), (500, 400)]
 NUMBERS = range(1, 25)
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from indexer.evaluation.cost import Cost, measure_cost
 from indexer.evaluation.findings import Findings, find_like, judge_verdicts, tell_labels, withstand
+from indexer.evaluation.grids import sample
 from indexer.evaluation.report import write_report
-from indexer.evaluation.sections import compose, sample
+from indexer.evaluation.sections import compose
 from indexer.evaluation.subject import Bench, Subject
 from indexer.library import LIBRARY_LIMITS
 from indexer.progress import say

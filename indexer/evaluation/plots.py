@@ -74,13 +74,16 @@ WIDE = 16.0
 NAMED_TICKS, MARKED_POINTS = 12, 20
 
 
+Mark = Literal["right", "wrong", "none"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
     """A picture of a grid, (height, width, 3), what is said about it, and whether its label was right."""
 
     pixels: NDArray[np.uint8]
     caption: str
-    mark: Literal["right", "wrong", "none"] = "none"
+    mark: Mark = "none"
 
 
 def confusion_heat_map(matrix: Numbers, labels: Sequence[str], title: str, breaks: Sequence[int] = ()) -> bytes:
@@ -446,7 +449,7 @@ def _stroke(number: int, points: int | None = None) -> dict[str, Any]:
     return {"color": PALETTE[number % len(PALETTE)], "linestyle": dashes, "marker": marker, "linewidth": 1.8}
 
 
-def _frame(axes: Axes, mark: Literal["right", "wrong", "none"]) -> None:
+def _frame(axes: Axes, mark: Mark) -> None:
     """Put a picture into its frame, with its sign on the corner."""
     colour, sign = MARKS[mark]
     axes.set(xticks=(), yticks=(), anchor="SW")

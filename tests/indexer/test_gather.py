@@ -11,7 +11,7 @@ import pytest
 
 import migrations
 from indexer.embed import EmbeddingTable
-from indexer.gather import NOTHING, Gatherer, Views, stored
+from indexer.gather import Gatherer, Views, stored
 from indexer.library import scan
 from indexer.views import altered, augmented, augmented_name, nothing, nothing_id, view_id
 from recommender.catalogue import Catalogue
@@ -25,6 +25,7 @@ from tests.pictures import picture
 
 SPACE = EmbeddingSpace("toy", weights="0" * 64, layer="penultimate", preprocessing="none", dimension=12)
 COUNT = 12
+NOTHING = 5
 NOBODY = Views({})
 
 
@@ -89,6 +90,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Bench]:
         ids = [entry.id for entry in scan(root).entries]
         assert len(ids) == COUNT
         monkeypatch.setattr("indexer.library.decode", counting)
+        monkeypatch.setattr("indexer.gather.NOTHING", NOTHING)
         yield _Bench(root, ids, Gatherer(settings, catalogue, backbone, table), backbone, decoded)
 
 
@@ -188,7 +190,7 @@ def test_pictures_of_nobody_are_embedded_once(bench: _Bench) -> None:
     """There are as many as there should be, each under its id; the second time there is nothing to do."""
     assert bench.gatherer.nothing() == NOTHING
     assert set(bench.backbone.told()) == {nothing_id(number) for number in range(NOTHING)}
-    assert np.array_equal(bench.table.features([nothing_id(7)])[:][0], colours(nothing(7)))
+    assert np.array_equal(bench.table.features([nothing_id(3)])[:][0], colours(nothing(3)))
     assert bench.gatherer.nothing() == 0
     assert bench.backbone.told() == []
 

@@ -57,7 +57,9 @@ library_argument = click.argument("library", type=click.Path(path_type=Path))
 @click.option(
     "--views", default=2, show_default=True, type=click.IntRange(0, 64), help="Random views of each picture, beside it."
 )
-@click.option("--folds", default=0, help="Test every picture by heads trained without its fold.  [default: no folds]")
+@click.option(
+    "--folds", default=0, help="Test every picture by heads trained without its fold: 2 or more.  [default: no folds]"
+)
 @click.option(
     "--holdout",
     "held_out",

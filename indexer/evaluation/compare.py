@@ -26,11 +26,13 @@ class Comparison:
 
     models: tuple[str, str]
     spaces: dict[str, McNemar]
+    notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as a JSON object."""
         return {
             "models": list(self.models),
+            "notices": list(self.notices),
             **{
                 space: found.to_json() | {"pictures": found.pictures, "sentence": found.sentence(*self.models)}
                 for space, found in self.spaces.items()
@@ -38,8 +40,10 @@ class Comparison:
         }
 
     def to_text(self) -> str:
-        """Return a line for each label space."""
-        return "\n".join(f"{space + ':':<11} {found.sentence(*self.models)}" for space, found in self.spaces.items())
+        """Return a line for each label space, after what has to be said about the models."""
+        lines = [f"! {notice}" for notice in self.notices]
+        lines += [f"{space + ':':<11} {found.sentence(*self.models)}" for space, found in self.spaces.items()]
+        return "\n".join(lines)
 
 
 def compare(settings: Settings, catalogue: Catalogue, names: tuple[str, str], root: Path | None) -> Comparison:
@@ -50,8 +54,10 @@ def compare(settings: Settings, catalogue: Catalogue, names: tuple[str, str], ro
     bench = Bench(settings, catalogue)
     verdicts: list[dict[str, dict[PictureId, bool]]] = []
     groups: dict[PictureId, int] = {}
+    notices = []
     for name in names:
         model = bench.model(name)
+        notices += [f"{name}: {model.notice}"] if model.notice else []
         subject = bench.open(model, root or bench.library_of(model), TorchBackbone.load(model, settings.threads))
         identities = [entry.id for entry in subject.library.entries]
         groups = groups or dict(zip(identities, subject.group.tolist(), strict=True))
@@ -70,7 +76,7 @@ def compare(settings: Settings, catalogue: Catalogue, names: tuple[str, str], ro
             f"there is no picture that neither {names[0]} nor {names[1]} has seen: "
             "train both on one library with one --seed"
         )
-    return Comparison(names, spaces)
+    return Comparison(names, spaces, tuple(notices))
 
 
 def _right(found: SpaceFindings, identities: list[PictureId]) -> dict[PictureId, bool]:

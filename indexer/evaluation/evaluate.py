@@ -45,7 +45,8 @@ class EvaluationReport:
 
     def to_text(self) -> str:
         """Return the main figures for people."""
-        lines = [f"{self.model:<28} {'top-1':>6} {'95 %':>15} {'macro F1':>9} {'ECE':>6}  pictures"]
+        lines = [f"! {self.metrics['notice']}"] if self.metrics["notice"] else []
+        lines += [f"{self.model:<28} {'top-1':>6} {'95 %':>15} {'macro F1':>9} {'ECE':>6}  pictures"]
         for space in ("type", "show", "character"):
             row = self.metrics["labels"][space]
             top1 = row["top1"]

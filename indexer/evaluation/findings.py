@@ -186,7 +186,10 @@ def judge_verdicts(subject: Subject, nobody: tuple[Part, Part]) -> VerdictFindin
             return replace(train_heads(hierarchy, part, None, options).heads, temperatures=model.temperatures)
 
         answers += rehearse(subject.samples, train, "test")
-        source = "characters of the test part, asked of heads that were trained without them"
+        source = (
+            "the test pictures, asked of heads that were trained without their characters, and again of heads that "
+            "were trained without their shows"
+        )
     read, embedded = nobody
     answers.append(ask(model, catalogue, Questions(read, embedded, KINDS.index("nothing")), everybody))
     return _verdicts(together(answers), subject.model.calibration, source)
@@ -353,13 +356,3 @@ class Findings:
             "cost": self.cost.to_json(),
             "models": list(self.models),
         }
-
-
-def wilson(right: int, count: int) -> Interval | None:
-    """Return a share with its 95 % interval (Wilson, "Probable Inference", 1927), or None of nothing."""
-    if not count:
-        return None
-    z, share = 1.959964, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))

@@ -7,7 +7,7 @@ zero. Not here: what was measured on which pictures, plots, and the page that sh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -202,7 +202,8 @@ def mean_interval(values: NDArray[np.float64], groups: NDArray[np.int64], seed: 
     Whole near-duplicate groups are drawn with replacement, as many as there are, not pictures: near-duplicates are
     right or wrong together, so that twenty frames of one scene are hardly more evidence than one, and drawing them one
     by one would make the interval too narrow. The interval lies between the 2.5 and the 97.5 percentile of RESAMPLES
-    draws. What is equal in all groups cannot vary in a draw: the interval of "all right" is a point, however few.
+    draws. What is equal in all groups cannot vary in a draw: for "all right" and "all wrong" the interval is that of
+    Wilson, with a group for a picture.
 
     Sources: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentiles); Field and Welsh,
     "Bootstrapping clustered data", 2007 (drawing clusters).
@@ -381,7 +382,14 @@ def _resamples(groups: NDArray[np.int64], generator: np.random.Generator) -> Ite
 def _intervals(statistic: _Statistic, groups: NDArray[np.int64], seed: int) -> list[Interval]:
     """Return each figure of a statistic, as it is and as it varies when the groups are drawn anew."""
     draws = [statistic(weights) for weights in _resamples(groups, np.random.default_rng(seed))]
-    return _percentiles(statistic(np.ones((1, len(groups)))), np.concatenate(draws))
+    found = _percentiles(statistic(np.ones((1, len(groups)))), np.concatenate(draws))
+    count = len(np.unique(groups))
+    return [
+        replace(wilson(round(one.value * count), count) or one, value=one.value)
+        if one.low == one.high and one.value in (0.0, 1.0)
+        else one
+        for one in found
+    ]
 
 
 def _percentiles(figures: NDArray[np.float64], draws: NDArray[np.float64]) -> list[Interval]:
@@ -393,3 +401,13 @@ def _percentiles(figures: NDArray[np.float64], draws: NDArray[np.float64]) -> li
 def _share(part: int, whole: int) -> float | None:
     """Return how much of it is so, or None where there is nothing."""
     return part / whole if whole else None
+
+
+def wilson(right: int, count: int) -> Interval | None:
+    """Return a share with its 95 % interval (Wilson, "Probable Inference", 1927), or None of nothing."""
+    if not count:
+        return None
+    z, share = 1.959964, right / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))

@@ -15,10 +15,10 @@ import numpy as np
 
 from indexer.evaluation import plots
 from indexer.evaluation.cost import Cost
-from indexer.evaluation.findings import Findings, RetrievalFindings, SpaceFindings, VerdictFindings, wilson
+from indexer.evaluation.findings import Findings, RetrievalFindings, SpaceFindings, VerdictFindings
 from indexer.evaluation.grids import pictures_section
 from indexer.evaluation.report import Plot, Report, Section, Table
-from indexer.evaluation.scores import Interval, Reliability, normalised
+from indexer.evaluation.scores import Interval, Reliability, normalised, wilson
 from indexer.evaluation.subject import Subject
 from indexer.training.history import CSV, CURVES
 from recommender.calibration import LEVELS

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from indexer.embed import Embedder, EmbeddingTable
 from indexer.gather import Gatherer, Views
 from indexer.library import Library
+from indexer.progress import say
 from indexer.samples import Part, Samples, Stored, numbers_of, predict
 from indexer.split import HELD_OUT, PARTS, Split, Vectors, near_duplicate_groups
 from indexer.views import nothing, nothing_id, view_id
@@ -155,6 +156,7 @@ class Bench:
         hashes = [entry.perceptual_hash for entry in library.entries]
         alike = not model.manifest["weights"]["random_layers"]
         part, fold = _places(model, library)
+        _tell_changes(model, library)
         return Subject(
             model=model,
             library=library,
@@ -196,6 +198,16 @@ class Bench:
             read = embedded if subject.model.heads().reads == "embedding" else table.features(identities)
         nobody = np.full(len(identities), HELD_OUT, dtype=np.int64)
         return Part.of(read, nobody), Part.of(embedded, nobody)
+
+
+def _tell_changes(model: ModelFolder, library: Library) -> None:
+    """Say what has come and gone since the model was trained, if this is the library that it was trained on."""
+    before, after = set(model.pictures().id), {entry.id for entry in library.entries}
+    if str(library.root.resolve()) == model.manifest["training"]["library"] and before != after:
+        say(
+            f"{library.root} has changed since {model.name} was trained: {len(before - after)} pictures are gone, "
+            f"{len(after - before)} are new"
+        )
 
 
 def _places(model: ModelFolder, library: Library) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

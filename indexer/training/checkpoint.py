@@ -23,6 +23,13 @@ from recommender.errors import BuildError
 KEY = "state"
 
 
+def plain_reason(error: OSError | SafetensorError) -> str:
+    """Return why a file could not be written, in the system's words: safetensors wraps them in its own."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).rpartition("I/O error: ")[2].partition(" (os error")[0] or "no reason given"
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The file of one stage. `purpose` stands for all that its result depends on: it must be the same to go on."""
@@ -39,8 +46,9 @@ class Checkpoint:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside, header)
             aside.replace(self.file)
         except (OSError, SafetensorError) as error:  # the latter is what safetensors makes of a full disk
-            reason = getattr(error, "strerror", None) or error
-            raise BuildError(f"{self.file} cannot be written ({reason}): make room and run it with --resume") from None
+            raise BuildError(
+                f"{self.file} cannot be written ({plain_reason(error)}): make room and run it with --resume"
+            ) from None
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """Return tensors and state of the last epoch that was saved, or None where there is none yet.

@@ -30,6 +30,8 @@ JUDGED = 4
 """Of what a fold leaves, one in so many pictures chooses the number of epochs and the temperatures."""
 REHEARSAL = "rehearsal"
 """The stage in which heads are trained without some characters, to ask them about these."""
+FINAL = "final"
+"""The stage in which heads are trained once more, on all that may be trained on."""
 NO_FOLD = -1
 """Stands in `Fitted.fold` for a picture that was in no fold."""
 
@@ -81,7 +83,7 @@ def fit(samples: Samples, options: FitOptions, watch: Watch = Watch()) -> Fitted
     heads = chosen.heads
     if options.refit:
         everything = training + validation + test if crossed else training + validation
-        heads = _train(samples, everything, None, best, watch, "final").heads
+        heads = _train(samples, everything, None, best, watch, FINAL).heads
     heads = replace(heads, temperatures=calibration.temperatures)
     if crossed:
         metrics = {"part": "folds", **measure(crossed.found, crossed.characters, samples.hierarchy)}
@@ -125,13 +127,15 @@ def _cross_validate(samples: Samples, options: FitOptions, watch: Watch) -> _Cro
     heads, characters, found = [], [], []
     for tested in range(options.folds):
         test, rest = samples.at(known[number == tested]), known[number != tested]
-        judging = folds(samples.characters[rest], samples.split.group[rest], JUDGED, samples.split.seed) == 0
+        # The last part: of a character with few pictures it gets none, and training all.
+        judging = folds(samples.characters[rest], samples.split.group[rest], JUDGED, samples.split.seed) == JUDGED - 1
         training, validation = samples.at(rest[~judging]), samples.at(rest[judging])
         stage = f"fold-{tested + 1}"
         chosen = _train(samples, training, validation, options.heads, watch, f"{stage}-choosing")
-        temperatures = fit_temperatures(
-            chosen.heads, scores_of(chosen.heads, samples.read(validation)), validation.characters
-        )
+        temperatures = {}
+        if len(validation):
+            scores = scores_of(chosen.heads, samples.read(validation))
+            temperatures = fit_temperatures(chosen.heads, scores, validation.characters)
         one = chosen.heads
         if options.refit:
             best = replace(options.heads, epochs=max(chosen.best, 1))

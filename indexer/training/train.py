@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from safetensors import SafetensorError
 
 from indexer.embed import EmbeddingTable
@@ -23,10 +24,10 @@ from indexer.gather import Gatherer, Views, stored
 from indexer.library import LIBRARY_LIMITS, Library, first_pictures, require_library
 from indexer.progress import Told, progress, say
 from indexer.samples import Samples
-from indexer.split import PARTS, SHARES
+from indexer.split import HELD_OUT, PARTS, SHARES
 from indexer.stopwatch import Stopwatch
-from indexer.training.checkpoint import Run
-from indexer.training.fit import CHOOSING, REHEARSAL, FitOptions, Fitted, Watch, fit
+from indexer.training.checkpoint import Run, plain_reason
+from indexer.training.fit import CHOOSING, FINAL, REHEARSAL, FitOptions, Fitted, Watch, fit
 from indexer.training.heads import Epoch, HeadOptions
 from indexer.training.history import FINETUNING, HEADS, Row, files, rows_of
 from indexer.training.precision import SAMPLE, choose_precision
@@ -121,6 +122,8 @@ class TrainReport:
             f"{len(self.library.entries)} pictures ({parts}); a split by picture would have shown "
             f"{training['split']['leaks_of_naive_split']} near-duplicates of test pictures while training"
         )
+        if not metrics["character"]["pictures"]:
+            lines.append("nothing was tested: the library is too small for a test part; --folds tests every picture")
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         lines.append(f"{self.embedded} pictures and views newly embedded; seconds: {stages}")
         lines.append(f"model {self.model.name} is in use: now `sokkuri reindex {self.library.root}`")
@@ -146,6 +149,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     frozen = options.tuning.unfreeze == "none"
     seen = job.look(options.views if frozen else 0)
     clock.lap("embeddings")
+    _require_folds(seen.samples, options.folds)
     run = job.run(settings.home / "training" / path.name, seen)
     if not frozen:
         limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
@@ -226,7 +230,10 @@ class _Job:
         if not self.options.resume:
             run.forget()
         elif not run.begun:
-            say(f"there is no unfinished training of {folder.name}: it begins anew")
+            say(
+                f"no training of {folder.name} with these options was interrupted after an epoch: it begins at the "
+                "first one, and uses what was embedded before"
+            )
         return run
 
 
@@ -257,8 +264,12 @@ class _Bars:
         """Hear of an epoch; one of a new stage ends the bar of the one before."""
         if stage != self._stage or self._told is None:
             self._open.close()
-            titles = {CHOOSING: "training heads", REHEARSAL: "rehearsing with strangers"}
-            what = titles.get(stage, "training on everything")
+            titles = {
+                CHOOSING: "training heads",
+                REHEARSAL: "rehearsing with strangers",
+                FINAL: "training heads on all",
+            }
+            what = titles.get(stage, f"training {stage.partition('-choosing')[0]}")
             self._told = self._open.enter_context(progress(what, keep=stage == CHOOSING))
             self._stage = stage
         accuracy = "" if epoch.validation_accuracy is None else f", accuracy {epoch.validation_accuracy:.3f}"
@@ -284,7 +295,9 @@ def _write(path: Path, job: _Job, seen: _Seen, fitted: Fitted, history: list[Row
     try:
         return write_model(path, new_model, backbone.save)
     except SafetensorError as error:  # what safetensors makes of a full disk
-        raise BuildError(f"{path} cannot be written ({error}): make room and run it again with --resume") from None
+        raise BuildError(
+            f"{path} cannot be written ({plain_reason(error)}): make room and run it again with --resume"
+        ) from None
 
 
 def _facts(job: _Job, seen: _Seen, fitted: Fitted, history: list[Row]) -> dict[str, Any]:
@@ -334,6 +347,15 @@ def _check(options: TrainOptions) -> None:
         raise BuildError("the recipe seed trains the last layer only: leave --unfreeze out, or use --recipe joint")
 
 
+def _require_folds(samples: Samples, count: int) -> None:
+    """Raise BuildError where there are more folds than pictures to fill them."""
+    groups = len(np.unique(samples.split.group[samples.characters != HELD_OUT]))
+    if count > groups:
+        raise BuildError(
+            f"--folds {count} is too many: the library has {groups} pictures, near-duplicates counted once"
+        )
+
+
 def _hierarchy(library: Library, held_out: Sequence[str]) -> Hierarchy:
     """Return the characters that the model is to know. Raises BadLibrary where they are fewer than two."""
     characters = library.hierarchy.characters
@@ -347,10 +369,13 @@ def _hierarchy(library: Library, held_out: Sequence[str]) -> Hierarchy:
     if len(known) > 1:
         return Hierarchy(tuple(known))
     left = f" ({known[0].label})" if known else ""
+    rejects = (
+        f"; {len(library.rejects)} pictures were left out ({library.rejects[0].reason})" if library.rejects else ""
+    )
     without = " that is not held out" if held_out else ""
     raise BadLibrary(
         f"{library.root} has pictures of {'one character only' if known else 'no character'}{left}{without}: "
-        "a model needs at least two"
+        f"a model needs at least two{rejects}"
     )
 
 

@@ -438,6 +438,16 @@ def test_who_is_unknown_is_asked_of_heads_with_the_same_temperatures() -> None:
         assert loud.certainty[level].odds == pytest.approx(plain.certainty[level].odds, rel=0.1, abs=0.02)
 
 
+def test_what_is_said_about_strangers_and_nobody_counts() -> None:
+    """Heads that were trained without some characters, and pictures of nobody, have their say in what is believed."""
+    samples = _samples()
+    heads = _trained(samples)
+    found = calibrate(samples, heads, _train)
+    assert calibrate(samples, heads, _silent).certainty != found.certainty
+    stored = samples.stored.vectors[: len(samples.characters)]
+    assert calibrate(replace(samples, stored=Stored(stored, stored)), heads, _train).certainty != found.certainty
+
+
 def _only(samples: Samples, part: NDArray[np.int64]) -> Samples:
     """Return the samples with another division."""
     return replace(samples, split=replace(samples.split, part=part))

@@ -31,7 +31,9 @@ VIEWS = 1
 PLAIN = FitOptions(HeadOptions(epochs=3, batch=64))
 CROSSED = replace(PLAIN, folds=3)
 ALONE = replace(PLAIN, refit=False)
-SEPARATE = FitOptions(HeadOptions(epochs=3, batch=64, joint=False, reads="features", standardised=False), refit=False)
+SEPARATE = FitOptions(
+    HeadOptions(epochs=6, batch=32, learning_rate=0.05, joint=False, reads="features", standardised=False), refit=False
+)
 
 
 def _samples(*, held_out: int = 10, nobody: int = 12, noise: float = 0.35) -> Samples:
@@ -43,7 +45,7 @@ def _samples(*, held_out: int = 10, nobody: int = 12, noise: float = 0.35) -> Sa
     vectors = np.eye(DIMENSION)[np.tile(places, VIEWS + 1)]
     vectors = np.concatenate([vectors + noise * draw.normal(size=vectors.shape), draw.normal(size=(nobody, DIMENSION))])
     stored = unit_length(vectors.astype(np.float32))
-    inputs = (stored * np.linspace(1, 3, len(stored), dtype=np.float32)[:, np.newaxis]).astype(np.float32)
+    inputs = 2 * np.roll(stored, 1, axis=1)
     return Samples(CAST, Stored(stored, inputs, VIEWS), characters, split(characters, groups, seed=1))
 
 

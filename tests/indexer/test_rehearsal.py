@@ -248,6 +248,17 @@ def test_an_answer_is_judged_level_by_level() -> None:
         assert found.probability[level] == pytest.approx(getattr(probabilities, level).max(axis=1))
 
 
+def test_nobody_is_never_named_rightly() -> None:
+    """Whoever a picture of nobody is taken for, the last of all characters included, it is wrong at every level."""
+    asked = _at([0, 90], [HELD_OUT, HELD_OUT])
+    heads = _compass([CAT, replace(EVE, type="male")], [0, 90])
+    everybody = Hierarchy.of([CAT, replace(EVE, type="male")])
+    found = ask(heads, _at([0], [0]), Questions(asked, asked, 3), everybody)
+    for level in LEVELS:
+        assert not found.right[level].any()
+        assert found.counts[level].all()
+
+
 def test_near_is_who_was_guessed_and_not_who_is_nearest() -> None:
     """A picture guessed as Bob has a near picture of Cat, a nearer one of Bob's show, and Bob's own far away."""
     heads = _compass([CAT, ADA, BOB], [0, 90, 180])

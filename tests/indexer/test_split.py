@@ -242,15 +242,18 @@ def test_groups_that_straddle_hardly_upset_the_shares() -> None:
 
 
 def test_a_straddling_group_goes_where_most_of_it_is() -> None:
-    """Without a tie, the majority decides; the pictures of other groups stay where their hashes put them."""
-    labels = np.zeros(100, dtype=np.int64)
-    hashes = list(range(100))
+    """The majority decides, even where another part lacks more; what straddles nothing stays where its hash put it."""
+    labels, hashes = np.zeros(100, dtype=np.int64), list(range(100))
     before = split(labels, _alone(100), 3, hashes)
-    trained, tested = before.rows("train"), before.rows("test")
-    groups = _joined(_alone(100), np.array([[tested[0], tested[1]], [tested[0], trained[0]]]))
+    trained, validated, tested = (before.rows(part) for part in PARTS)
+    groups = 100 + _alone(100)
+    groups[[tested[0], tested[1], trained[0]]] = 0
+    for number in range(5):  # while these are looked for a place, training lacks most
+        groups[[trained[2 * number + 1], trained[2 * number + 2], validated[number]]] = 1 + number
     after = split(labels, groups, 3, hashes)
-    assert np.flatnonzero(after.part != before.part).tolist() == [trained[0]]
     assert after.part[trained[0]] == PARTS.index("test")
+    assert (after.part[validated[:5]] == PARTS.index("train")).all()
+    assert np.flatnonzero(after.part != before.part).tolist() == sorted([trained[0], *validated[:5]])
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])

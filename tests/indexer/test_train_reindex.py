@@ -488,7 +488,7 @@ LONG = ("--folds", "3")
 
 def _stop(world: World, name: str, *arguments: str, when: Callable[[], object]) -> None:
     """Start a training and kill it as soon as something happens."""
-    running = world.start("train", world.library, *BACKBONE, *LONG, "--name", name, *arguments)
+    running = world.start("train", world.library, *BACKBONE, "--name", name, *arguments)
     _wait_for(when, running)
     running.signal(signal.SIGKILL)
     assert running.wait().code == -signal.SIGKILL, "it was done before the signal came"
@@ -510,10 +510,10 @@ def test_a_killed_training_is_resumed_to_the_same_end(world: World) -> None:
     """Killed while it embeds, while it chooses and while it crosses, and resumed, it comes to an unbroken run's end."""
     for number in range(12):
         (world.library / f"show-{number % 3}/hero-0/more-{number}.png").write_bytes(picture(700_000 + number))
-    _stop(world, "broken", when=lambda: world.records() > EMBEDDED)
+    _stop(world, "broken", *LONG, when=lambda: world.records() > EMBEDDED)
     assert not world.checkpoints()
-    _stop(world, "broken", "--resume", when=lambda: "choosing" in world.checkpoints())
-    _stop(world, "broken", "--resume", when=lambda: "fold-2-choosing" in world.checkpoints())
+    _stop(world, "broken", *LONG, "--resume", when=lambda: "choosing" in world.checkpoints())
+    _stop(world, "broken", *LONG, "--resume", when=lambda: "fold-2-choosing" in world.checkpoints())
     done = world.run("train", world.library, *BACKBONE, *LONG, "--name", "broken", "--resume", "--json")
     assert done.code == 0, done.err
     assert done.answer["embedded"] == 0
@@ -525,7 +525,7 @@ def test_a_killed_training_is_resumed_to_the_same_end(world: World) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_a_training_is_resumed_as_it_was_begun_or_not_at_all(world: World) -> None:
     """Other options, another library, a damaged checkpoint: one line says what to do; else it begins anew."""
-    _stop(world, "mine", when=lambda: "choosing" in world.checkpoints())
+    _stop(world, "mine", *LONG, when=lambda: "choosing" in world.checkpoints())
     before = world.checkpoints()
     arguments = ("train", world.library, *BACKBONE, "--name", "mine", "--resume")
     for other in (("--folds", "4"), (*LONG, "--seed", "3"), (*LONG, "--epochs", "7"), (*LONG, "--recipe", "seed")):
@@ -810,3 +810,30 @@ def test_real_file_kinds_reach_the_index(tmp_path: Path) -> None:
     world = World(tmp_path / "home", root)
     assert world.train()["rejects"] == []
     assert world.reindex()["pictures"] == 14
+
+
+def test_a_tuned_backbone_is_resumed_to_the_same_end(tmp_path: Path) -> None:
+    """Killed after an epoch of the convolutions, it goes on there; the model has a backbone and curves of its own.
+
+    With so few pictures that there are none to choose by, the last epoch counts.
+    """
+    world = World(tmp_path / "home", library(tmp_path / "library", shows=2, characters=1, pictures=2))
+    tuning = ("--unfreeze", "last-block", "--epochs", "8", "--views", "0")
+    _stop(world, "broken", *tuning, when=lambda: "backbone" in world.checkpoints())
+    done = world.run("train", world.library, *BACKBONE, *tuning, "--name", "broken", "--resume")
+    assert done.code == 0, done.err
+    assert "going on after epoch" in done.err
+    world.train(*tuning, "--name", "whole")
+    world.train("--views", "0", "--name", "frozen")
+    broken, whole, frozen = (world.model(name) for name in ("broken", "whole", "frozen"))
+    assert broken.space == whole.space
+    assert whole.space != frozen.space
+    _require_same_models(broken, whole)
+    stages = [row["stage"] for row in whole.manifest["training"]["epochs"]]
+    assert stages[:8] == ["backbone"] * 8
+    assert set(stages[8:]) == {"heads"}
+    assert (whole.path / "backbone_learning_curves.png").exists()
+    assert not world.checkpoints()
+    assert world.run("use", "whole").code == 0
+    assert world.reindex()["embedded"] == 0
+    assert world.ask(world.library / "show-0/hero-0/0.png")["model"]["name"] == "whole"

@@ -124,23 +124,23 @@ class ModelFolder:
 
     def heads(self) -> Heads:
         """Read the heads. Raises LabelMismatch where they do not fit the labels."""
-        return self._dressed(load_file(self.path / HEADS))
+        return self._dressed(load_file(self.path / HEADS), self.calibration.temperatures)
 
     def fold_heads(self) -> tuple[Heads, ...]:
         """Read the heads of each fold, in order; none where the model was not cross-validated."""
         if not (self.path / FOLDS).exists():
             return ()
         tensors = load_file(self.path / FOLDS)
-        folds = sorted({int(name.partition(".")[0]) for name in tensors})
         return tuple(
             self._dressed(
                 {
                     name.partition(".")[2]: tensor
                     for name, tensor in tensors.items()
                     if name.partition(".")[0] == str(fold)
-                }
+                },
+                temperatures,
             )
-            for fold in folds
+            for fold, temperatures in enumerate(self.manifest["fold_temperatures"])
         )
 
     def pictures(self) -> TrainedPictures:
@@ -149,10 +149,10 @@ class ModelFolder:
         identities = tuple(PictureId(identity.tobytes().hex()) for identity in tensors["id"])
         return TrainedPictures(identities, tensors["part"].astype(np.int64), tensors["fold"].astype(np.int64))
 
-    def _dressed(self, tensors: dict[str, Matrix]) -> Heads:
-        """Return heads with what model.json says about them."""
+    def _dressed(self, tensors: dict[str, Matrix], temperatures: Mapping[str, float]) -> Heads:
+        """Return heads with their temperatures, and with what model.json says about all heads of the model."""
         heads = Heads.from_tensors(self.hierarchy, tensors)
-        return replace(heads, temperatures=self.calibration.temperatures, **self.manifest["heads"])
+        return replace(heads, temperatures=temperatures, **self.manifest["heads"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +219,7 @@ def write_model(path: Path, model: NewModel, save_backbone: Callable[[Path], Non
                 "preprocessing": model.preprocessing.to_json(),
                 "space": model.space.to_json(),
                 "heads": {"joint": model.heads.joint, "reads": model.heads.reads},
+                "fold_temperatures": [dict(heads.temperatures) for heads in model.folds],
                 "calibration": model.calibration.to_json(),
                 **model.facts,
                 "files": {file.name: sha256(file) for file in sorted(aside.iterdir())},

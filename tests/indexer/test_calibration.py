@@ -335,7 +335,7 @@ def test_similarity_maps_are_right_on_average() -> None:
 
 def test_score_maps_are_right_on_average() -> None:
     """Over the characters, or shows, that an answer ranks, the chances of the scores add up to what is found."""
-    training, fresh = _clusters(20, seed=1, noise=0.5), _clusters(30, seed=3, noise=0.5)
+    training, fresh = _clusters(15, seed=1, noise=0.5), _clusters(20, seed=3, noise=0.5)
     maps = fit_maps(training, _clusters(40, seed=2, noise=0.5), CAST)
     for name, label in (("character_score", np.arange(COUNT)), ("show_score", CAST.show_of)):
         groups = label[training.characters]
@@ -348,7 +348,7 @@ def test_score_maps_are_right_on_average() -> None:
                 right.append(one.group == truth)
         assert np.mean(chances) == pytest.approx(np.mean(right), abs=0.05)
         sure = np.array(chances) > 0.6
-        assert sure.sum() > 50
+        assert sure.sum() > 40
         assert np.array(right)[sure].mean() == pytest.approx(np.array(chances)[sure].mean(), abs=0.1)
 
 

@@ -245,7 +245,7 @@ def test_a_rare_character_counts_as_much_as_a_frequent_one() -> None:
 
     training, unseen = draw([300, 3]), draw([200, 200])
     for balanced, least, most in ((True, 0.3, 0.7), (False, 0.0, 0.2)):
-        heads, _ = _train(NO_WOMEN, training, None, HeadOptions(epochs=30, balanced=balanced))
+        heads, _ = _train(NO_WOMEN, training, None, HeadOptions(epochs=20, balanced=balanced))
         guesses = heads.probabilities(unseen.embeddings()).character.argmax(axis=1)
         assert least <= guesses.mean() < most
 
@@ -299,7 +299,7 @@ class _Lazy:
 @pytest.mark.parametrize("resident", [0, 10**9])
 def test_vectors_in_a_file_give_the_same_heads(resident: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read once or batch by batch, never more than a block at a time, they come to what vectors in memory come to."""
-    training, validation = _toy(CAST, 500, seed=0), _toy(CAST, 5, seed=1)
+    training, validation = _toy(CAST, 250, seed=0), _toy(CAST, 5, seed=1)
     lazy, options = _Lazy(training), HeadOptions(epochs=3, batch=64)
     in_memory = Part.of(training.embeddings()[::-1], training.characters[::-1].copy())
     expected, _ = _train(CAST, in_memory, validation, options)

@@ -15,7 +15,7 @@ from recommender.images import decode
 from recommender.types import DecodedImage, PictureId
 from tests.pictures import picture, saved
 
-SIZES = [(1, 1), (2, 1), (1, 900), (900, 1), (3, 5), (40, 700), (500, 400)]
+SIZES = [(1, 1), (2, 1), (1, 900), (900, 1), (3, 5), (40, 700), (260, 240)]
 NUMBERS = range(1, 25)
 
 
@@ -230,10 +230,11 @@ def test_pictures_of_nobody_are_pictures() -> None:
 def test_nobody_comes_in_five_kinds() -> None:
     """Plain sheets, gradients, stripes of two colours, blots and noise take turns."""
     sheet, gradient, stripes, blots, noise = (nothing(number).pixels.astype(float) for number in range(5, 10))
-    colours = [len(np.unique(pixels.reshape(-1, 3), axis=0)) for pixels in (sheet, gradient, stripes, blots, noise)]
+    kinds = (sheet, gradient, stripes, blots, noise)
+    colours = [len(np.unique(pixels[::4, ::4].reshape(-1, 3), axis=0)) for pixels in kinds]
     assert colours[0] == 1
     assert colours[2] == 2
     assert min(colours[1], colours[3]) > 50
-    assert colours[4] > 10_000
+    assert colours[4] > 3000
     steps = [np.abs(np.diff(pixels, axis=1)).mean() for pixels in (gradient, blots, noise)]
     assert max(steps[:2]) < 3 < steps[2]

@@ -41,6 +41,8 @@ HASH_SIMILARITY = 0.93
 SAME_SIMILARITY = 0.98
 """From this cosine on, two pictures count as one, whatever their hashes say. Both limits were set by looking at pairs
 of real pictures, embedded by an ImageNet SqueezeNet: from 0.98 on all were one scene, from 0.97 on every second."""
+ROUNDING = 1e-9
+"""Shares of one size may differ by this after some subtractions."""
 BLOCK = 1024
 
 
@@ -96,16 +98,17 @@ def split(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int, hashe
 
 def folds(labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
     """Divide pictures into `count` parts of one size, stratified by label, a whole group at a time."""
-    return _divide(labels, groups, (1 / count,) * count, seed)
+    return _divide(labels, groups, (1 / count,) * count, seed, even=True)
 
 
 def _divide(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], shares: tuple[float, ...], seed: int
+    labels: NDArray[np.int64], groups: NDArray[np.int64], shares: tuple[float, ...], seed: int, *, even: bool = False
 ) -> NDArray[np.int64]:
     """Give each picture a part.
 
     Each group goes where its label lacks most; large groups first, so that the small ones even things out. A group of
-    several labels counts for the label that most of it has.
+    several labels counts for the label that most of it has. Of parts that lack it equally the first is taken or, to
+    have them `even`, the one where most is lacking of all labels.
     """
     part = np.empty(len(labels), dtype=np.int64)
     if not len(labels):
@@ -116,10 +119,16 @@ def _divide(
     wanted = np.outer(np.bincount(labels), shares)
     for group in order:
         label = int(np.bincount(labels[members[group]]).argmax())
-        chosen = int(wanted[label].argmax())
+        chosen = _neediest(wanted, label) if even else int(wanted[label].argmax())
         part[members[group]] = chosen
         wanted[label, chosen] -= len(members[group])
     return part
+
+
+def _neediest(wanted: NDArray[np.float64], label: int) -> int:
+    """Return the part where a label lacks most and, among equals, where most is lacking of all labels together."""
+    best = np.flatnonzero(wanted[label] >= wanted[label].max() - ROUNDING)
+    return int(best[wanted.sum(axis=0)[best].argmax()])
 
 
 def _settled(part: NDArray[np.int64], labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

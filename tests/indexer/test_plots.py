@@ -29,6 +29,8 @@ from scipy.spatial.distance import squareform
 from indexer.evaluation import plots
 from indexer.evaluation.plots import Cell
 
+pytestmark = pytest.mark.slow
+
 SHOWS = ("the-simpsons", "one-piece", "new-game")
 LABELS = [f"{show}/{name}" for show in SHOWS for name in ("charles_montgomery_burns", "nami", *"abcdefg")]
 LEAST_SIZE = 7.5

@@ -23,6 +23,8 @@ from recommender.modelfolder import BACKBONE, ModelFolder, NewModel, TrainedPict
 from recommender.types import Character, Show
 from tests.pictures import picture
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("squeezenet1_1", "mobilenet_v3_small", "resnet18")
 """Networks that are quick enough to be computed with real weights."""
 DIMENSIONS = {

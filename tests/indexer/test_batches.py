@@ -15,6 +15,8 @@ from indexer.views import augmented
 from recommender.types import DecodedImage
 from tests.indexer.toys import QUICK, Drawn, Ear, Stopped, apart, drawings, quicken, stop_at, toy, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:

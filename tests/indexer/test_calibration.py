@@ -32,6 +32,8 @@ from recommender.labels import Hierarchy
 from recommender.ranking import rank_groups
 from recommender.types import Character, Matrix, Neighbour, Prediction, Show
 
+pytestmark = pytest.mark.slow
+
 SHOWS = (Show("one", "One"), Show("two", "Two"))
 CAST = Hierarchy.of(
     [

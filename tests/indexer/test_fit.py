@@ -21,6 +21,8 @@ from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
 from recommender.types import Character, Matrix, Prediction, Show
 
+pytestmark = pytest.mark.slow
+
 CAST = Hierarchy.of(
     Character(f"c{number}", f"C{number}", Show(f"show-{number % 2}", "Show"), ("male", None, "female")[number % 3])
     for number in range(4)

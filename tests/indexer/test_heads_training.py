@@ -22,6 +22,8 @@ from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
 from recommender.types import Character, Matrix, Show
 
+pytestmark = pytest.mark.slow
+
 ONE_PIECE, NEW_GAME = Show("one-piece", "One Piece"), Show("new-game", "New Game!")
 CAST = Hierarchy.of(
     [

@@ -20,6 +20,8 @@ from recommender.heads import Heads, Input
 from recommender.labels import Hierarchy
 from recommender.types import Character, Matrix, Show
 
+pytestmark = pytest.mark.slow
+
 EACH = 4
 """Pictures of each character: two to learn from, one in each other part."""
 UNKNOWN_CHARACTER, UNKNOWN_SHOW = KINDS.index("unknown character"), KINDS.index("unknown show")

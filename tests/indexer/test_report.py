@@ -23,6 +23,8 @@ from recommender.errors import BuildError
 from tests.pictures import picture
 from tests.web.test_browser import FLAGS
 
+pytestmark = pytest.mark.slow
+
 PNG = picture(1, (30, 20))
 LABEL = 'show/<b>"Tom" & Jerry</b>'
 CHARACTERS = Table(

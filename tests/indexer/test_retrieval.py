@@ -16,6 +16,8 @@ from indexer.evaluation.scores import mean_interval
 from recommender.embeddings import unit_length
 from recommender.types import Matrix
 
+pytestmark = pytest.mark.slow
+
 
 class Lazy:
     """Vectors that are read when asked for, never more than a block of them, and can do nothing else."""

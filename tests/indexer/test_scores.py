@@ -29,6 +29,8 @@ from indexer.evaluation.scores import (
     risk_coverage,
 )
 
+pytestmark = pytest.mark.slow
+
 NOTHING = np.empty(0)
 NOBODY = np.empty(0, dtype=np.int64)
 FIGURES = ("top1", "top5", "precision", "recall", "f1")

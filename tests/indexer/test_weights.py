@@ -20,6 +20,8 @@ from indexer.training.weights import LoadedBackbone, load_backbone
 from recommender.encoders.torch_encoder import weights_digest
 from recommender.errors import ModelError, WeightsMissing
 
+pytestmark = pytest.mark.slow
+
 NAME = "squeezenet1_1"
 SHARED = Path(__file__).parents[2].parent / "shared/weights"
 """Real weights beside the repository, which not every machine has."""

@@ -445,7 +445,7 @@ def test_folds_test_every_picture(world: World) -> None:
     pictures, folds = model.pictures(), model.fold_heads()
     assert report["metrics"]["part"] == "folds"
     assert report["metrics"]["character"]["pictures"] == PICTURES
-    assert np.bincount(pictures.fold).tolist() == [18, 18, 12]
+    assert np.bincount(pictures.fold).tolist() == [16, 16, 16]
     assert len(folds) == model.manifest["training"]["folds"] == 3
     assert len({heads.weights["character"].tobytes() for heads in (*folds, model.heads())}) == 4
     done = world.run("train", world.library, *BACKBONE, "--folds", "2", "--epochs", "1")

@@ -58,6 +58,13 @@ class Part:
         """Return the pictures that a mask (n,) lets through."""
         return replace(self, rows=self.rows[chosen], characters=self.characters[chosen])
 
+    def at_most(self, count: int) -> Part:
+        """Return so many pictures, spread evenly over the part; all where it has no more."""
+        if len(self) <= count:
+            return self
+        places = np.linspace(0, len(self) - 1, count).astype(np.int64)
+        return replace(self, rows=self.rows[places], characters=self.characters[places])
+
     def __add__(self, other: Part) -> Part:
         """Put two parts of one library together."""
         if self.vectors is not other.vectors:

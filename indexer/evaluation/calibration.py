@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
-from indexer.evaluation.rehearsal import KINDS, Answers, Questions, Train, ask, parent_of, rehearse, together
+from indexer.evaluation.rehearsal import ASKED, KINDS, Answers, Questions, Train, ask, parent_of, rehearse, together
 from indexer.samples import Part, Samples
 from recommender.calibration import LEAST_DOUBT, LEVELS, Calibration, Certainty, ProbabilityMap
 from recommender.heads import SPACES, Heads
@@ -49,7 +49,7 @@ def calibrate(samples: Samples, heads: Heads, train: Train) -> Calibration:
 
     `train` trains heads of the same kind for fewer characters (see `rehearsal`).
     """
-    training, validation = samples.part("train"), samples.part("validation")
+    training, validation = samples.part("train"), samples.part("validation").at_most(ASKED)
     if not len(validation):
         return Calibration(precision=PRECISION, certainty=dict.fromkeys(LEVELS, Certainty(threshold=NEVER)))
     temperatures = fit_temperatures(heads, scores_of(heads, samples.read(validation)), validation.characters)

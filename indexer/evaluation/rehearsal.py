@@ -26,6 +26,10 @@ not know, or nobody."""
 TURNS = 4
 """In so many turns every character is unknown once, and every show; a show may be unknown in only so many."""
 
+ASKED = 4_000
+"""The most pictures that are asked about at once. Each is compared with the whole catalogue: beyond a few thousand the
+time grows with the square of the library, and what is learned hardly at all."""
+
 Train = Callable[[Hierarchy, Part], Heads]
 """Trains heads for some characters on some pictures. The rows of the part are those of what heads read."""
 
@@ -122,7 +126,7 @@ def rehearse(samples: Samples, train: Train, part: str) -> Iterator[Answers]:
     unknown character: then there are none.
     """
     everybody = samples.hierarchy
-    training, asked = samples.part("train"), samples.part(part)
+    training, asked = samples.part("train"), samples.part(part).at_most(ASKED)
     for kind, unknown in _turns(everybody, samples.split.seed):
         left = np.flatnonzero(~unknown)
         hierarchy = Hierarchy(tuple(everybody.characters[number] for number in left))

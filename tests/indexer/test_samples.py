@@ -76,6 +76,14 @@ def test_blocks_cover_a_part_once(count: int) -> None:
     assert np.array_equal(read, np.arange(count))
 
 
+def test_a_part_is_thinned_evenly() -> None:
+    """The first and the last picture stay, and those between are as far apart as can be; a small part stays whole."""
+    part = Part(np.zeros((50, 2), dtype=np.float32), np.arange(10, 21), np.arange(100, 111))
+    assert part.at_most(3).rows.tolist() == [10, 15, 20]
+    assert part.at_most(3).characters.tolist() == [100, 105, 110]
+    assert part.at_most(11) is part
+
+
 def test_parts_of_one_library_are_put_together() -> None:
     """Rows and labels follow one another; parts of two libraries do not mix, however alike their vectors are."""
     vectors = _numbered(5)

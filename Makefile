@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench browser lock
+.PHONY: help setup demo run test test-fast lint format bench browser lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +21,9 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[train,dev]'
 	@touch $@
+
+demo: $(READY) ## draw twelve made-up shows, learn them and serve them, offline: [HOST=] [PORT=]
+	$(BIN)/sokkuri demo --host $(HOST) --port $(PORT)
 
 run: $(READY) ## train on LIBRARY, index it and serve it: make run LIBRARY=folder [TRAIN="--weights none"] [HOST=] [PORT=]
 	@test -n "$(LIBRARY)" || { echo 'Say which pictures: make run LIBRARY=folder (README, "Your own pictures")' >&2; exit 2; }

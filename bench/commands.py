@@ -79,3 +79,27 @@ def imports(file: Path | None, *, quick: bool) -> None:
     from bench.imports import measure_imports
 
     publish(measure_imports(3 if quick else 11), file)
+
+
+@bench.command(
+    epilog="\b\nExamples:\n  sokkuri bench demo\n"
+    "  sokkuri bench demo --probe pictures/ --trunk squeezenet1_0=squeezenet1_0.pth --json demo.json"
+)
+@click.option("--weights", default="bundled", show_default=True, help="As for `sokkuri train`, for vgg19.")
+@click.option(
+    "--probe", type=click.Path(path_type=Path), help="A library of real pictures to try the trunk on as well."
+)
+@click.option("--trunk", "trunks", multiple=True, help="BACKBONE=FILE to be probed beside it.  (repeatable)")
+@quick
+@json_file
+def demo(weights: str, probe: Path | None, trunks: tuple[str, ...], file: Path | None, *, quick: bool) -> None:
+    """Draw the demo world, learn it, and compare what is said about it with what is true of it."""
+    from bench.demo import QUICK, Effort, measure_demo
+
+    named = {}
+    for trunk in trunks:
+        backbone, equals, path = trunk.partition("=")
+        if not equals:
+            raise click.UsageError(f"--trunk takes BACKBONE=FILE, not {trunk}")
+        named[backbone] = Path(path)
+    publish(measure_demo(QUICK if quick else Effort(), weights, probe, named), file)

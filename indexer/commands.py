@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +16,50 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import home_option, json_option, settings_of
+from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, settings_of
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
 
+MAIN = "from recommender.cli import main; main()"
+"""What the command `sokkuri` runs, wherever it is installed."""
+
 library_argument = click.argument("library", type=click.Path(path_type=Path))
+
+
+@click.command(epilog="\b\nExamples:\n  sokkuri demo\n  sokkuri demo --port 8080\n  sokkuri demo --no-serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
+@click.option("--no-serve", is_flag=True, help="Draw, learn and publish only.")
+@home_option
+def demo(host: str, port: int, home: Path | None, *, no_serve: bool) -> None:
+    """Draw twelve made-up shows, learn them, and serve them: works offline, with nothing but Sokkuri.
+
+    It is kept in the folder `demo` of the home, which is a home of its own: what you have published stays as it is. An
+    interrupted demo goes on where it stopped.
+    """
+    from indexer.demo.publish import demo_settings, is_published, publish, something_to_try
+    from indexer.demo.world import Plan
+
+    settings = demo_settings(settings_of(home))
+    if no_serve:
+        publish(settings, Plan())
+        return
+    listener = named(LISTEN)(host, port)  # before minutes of work: a port in use is told at once
+    if not is_published(settings, Plan()):
+        _publish_aside(settings.home.parent)
+    pictures = "".join(f"\n  {picture}" for picture in something_to_try(settings))
+    say(f"its home is {settings.home} (--home); pictures to upload, of people it does not know:{pictures}")
+    named(SERVE_AT)(listener, host, settings)
+
+
+def _publish_aside(home: Path) -> None:
+    """Publish the demo in a process of its own: a server forks, and what has computed with threads must not."""
+    done = subprocess.run(  # noqa: S603 - it starts this very program
+        [sys.executable, "-c", MAIN, "demo", "--no-serve", "--home", str(home)], check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 @click.command(
@@ -31,9 +72,10 @@ library_argument = click.argument("library", type=click.Path(path_type=Path))
 @click.option("--backbone", default="vgg19", show_default=True, help="A torchvision classification network.")
 @click.option(
     "--weights",
-    default="imagenet",
+    default="auto",
     show_default=True,
-    help="imagenet (from torchvision's hub), none (random), or the path of a state dict (.pth, .safetensors).",
+    help="imagenet (from torchvision's hub), bundled (comes with Sokkuri, vgg19 only), none (random), or the path of a "
+    "state dict (.pth, .safetensors); auto is imagenet where it can be had, else bundled.",
 )
 @click.option(
     "--recipe",
@@ -135,6 +177,68 @@ def train(
     if report.model.notice:
         click.echo(f"! {report.model.notice}", err=True)
     click.echo(report.to_text())
+
+
+@click.command(
+    epilog="\b\nExamples:\n  sokkuri pretrain weights/ --output bundle/\n"
+    "  sokkuri pretrain weights/ --output bundle/ --phase 64:2000000 --phase 112:400000 --batch 512"
+)
+@click.argument("teachers", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="The folder for the weights and their card."
+)
+@click.option(
+    "--phase",
+    "phases",
+    multiple=True,
+    default=("48:40000:lower", "64:80000", "96:20000"),
+    show_default=True,
+    callback=lambda _context, _option, values: _phases(values),
+    help="Picture size, how many views of it, and what learns: lower or upper half, or whole.  (repeatable)",
+)
+@click.option("--styles", default=400, show_default=True, type=click.IntRange(2), help="Styles that are drawn.")
+@click.option("--people", default=8, show_default=True, type=click.IntRange(1), help="Characters in each style.")
+@click.option("--shots", default=6, show_default=True, type=click.IntRange(1), help="Drawings of each character.")
+@click.option("--patterns", default=3000, show_default=True, type=click.IntRange(0), help="Drawings of nobody.")
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(2), help="Views in a step.")
+@click.option("--rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--size", type=click.IntRange(32), help="The size to look at pictures with.  [default: the last phase's]")
+@click.option("--seed", default=0, show_default=True, help="Draws the drawings, the order, and the first weights.")
+@json_option
+@home_option
+def pretrain(
+    teachers: Path,
+    output: Path,
+    phases: tuple[tuple[int, int, Any], ...],
+    styles: int,
+    people: int,
+    shots: int,
+    patterns: int,
+    batch: int,
+    rate: float,
+    size: int | None,
+    seed: int,
+    home: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Train a VGG19 from scratch on drawings: the recipe of the weights that come with Sokkuri.
+
+    TEACHERS is a folder with state dicts of trained networks (vgg19_*.pth, squeezenet1_0_*.pth, mobilenet_v2_*.pth).
+    The network learns to see what they see in the drawings, and to tell apart who is drawn and how; no weight of theirs
+    is copied. A graphics card is used where there is one. Drawings and checkpoints are kept in the folder `pretraining`
+    of the home: the same command goes on where it was stopped, with other phases too.
+    """
+    from indexer.pretraining.bundle import write_bundle
+    from indexer.pretraining.drawings import DrawingPlan
+    from indexer.pretraining.pretrain import Phase, PretrainOptions
+    from indexer.pretraining.pretrain import pretrain as run
+
+    plan = DrawingPlan(styles, people, shots, patterns, seed)
+    chosen = tuple(Phase(*phase) for phase in phases)
+    done = run(settings_of(home).home / "pretraining", teachers, PretrainOptions(plan, chosen, batch, rate, seed=seed))
+    bundle = write_bundle(output, done, size or chosen[-1].size)
+    click.echo(json.dumps(bundle.to_json()) if as_json else bundle.to_text())
 
 
 @click.command(
@@ -276,6 +380,19 @@ def upgrade(home: Path | None) -> None:
     """Bring the catalogue's tables up to date with this Sokkuri. Batch jobs do so by themselves."""
     with workplace(settings_of(home), "db upgrade"):
         say("the catalogue is up to date")
+
+
+def _phases(values: tuple[str, ...]) -> tuple[tuple[int, int, Any], ...]:
+    """Return size, number of views and part of each `SIZE:VIEWS` or `SIZE:VIEWS:PART`."""
+    phases = []
+    for value in values:
+        found = re.fullmatch(r"(\d+):(\d+)(?::(lower|upper|whole))?", value)
+        if not found or not int(found[1]) or int(found[1]) % 16:
+            raise click.BadParameter(
+                f"{value!r} is no SIZE:VIEWS or SIZE:VIEWS:PART with a size that 16 divides, such as 48:40000:lower"
+            )
+        phases.append((int(found[1]), int(found[2]), found[3] or "whole"))
+    return tuple(phases)
 
 
 def _held_out(values: tuple[str, ...]) -> tuple[str, ...]:

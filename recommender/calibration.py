@@ -86,18 +86,21 @@ class Calibration:
 
         Its probability is the chance that the label is right, where the picture may also show somebody unknown.
         """
-        likeliest = 0.0
-        for level in _SPECIFIC_FIRST:
-            prediction = best.get(level)
-            if not prediction:
-                continue
-            certainty = self.certainty.get(level, Certainty())
-            near = nearness.label.get(level, 0.0)
-            probability = certainty.probability(prediction.probability, nearness.nearest, near)
-            if probability >= certainty.threshold:
-                return Verdict(level, prediction.label, probability)
-            likeliest = max(likeliest, probability)
-        return Verdict("unknown", None, 1.0 - likeliest)
+        certainties = self.certainties(best, nearness)
+        for level, probability in certainties.items():
+            if probability >= self.certainty.get(level, Certainty()).threshold:
+                return Verdict(level, best[level].label, probability)
+        return Verdict("unknown", None, 1.0 - max(certainties.values(), default=0.0))
+
+    def certainties(self, best: Mapping[str, Prediction], nearness: Nearness) -> dict[Level, float]:
+        """Return the chance that the best label of each level is right, the most specific level first."""
+        return {
+            level: self.certainty.get(level, Certainty()).probability(
+                best[level].probability, nearness.nearest, nearness.label.get(level, 0.0)
+            )
+            for level in _SPECIFIC_FIRST
+            if level in best
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

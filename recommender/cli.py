@@ -19,10 +19,20 @@ import click
 from recommender.errors import SokkuriError
 from recommender.settings import Settings
 
+LISTEN, SERVE_AT = "web.commands:listen", "web.commands:serve_at"
+"""What a command of another package needs that ends in serving."""
 COMMANDS = {
+    "demo": (
+        "indexer.commands:demo",
+        "Draw twelve made-up shows, learn them, and serve them: works offline, with nothing but Sokkuri.",
+    ),
     "train": (
         "indexer.commands:train",
         "Train a model on the pictures of LIBRARY (LIBRARY/<show>/<character>/*.jpg) and make it the one in use.",
+    ),
+    "pretrain": (
+        "indexer.commands:pretrain",
+        "Train a VGG19 from scratch on drawings: the recipe of the weights that come with Sokkuri.",
     ),
     "evaluate": (
         "indexer.commands:evaluate",
@@ -62,6 +72,12 @@ INTERRUPTED = 130
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def named(reference: str) -> Any:
+    """Import what a string such as `web.commands:serve` names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 class LazyGroup(click.Group):
     """A group that reads COMMANDS: listing costs nothing, calling imports one module."""
 
@@ -75,8 +91,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = named(COMMANDS[cmd_name][0])
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -26,6 +26,7 @@ from recommender.types import (
     CharacterPrediction,
     DecodedImage,
     Encoding,
+    Level,
     Neighbour,
     PictureId,
     Query,
@@ -101,6 +102,17 @@ class Recommender:
         )
         return self._answer(encoding, verdict, similar, query.limit, timing)
 
+    def certainties(self, data: bytes) -> dict[Level, float]:
+        """Return the chance that the best label of each level is right: what a verdict is chosen by.
+
+        Raises InvalidImage or Busy.
+        """
+        image = self.decode(data)
+        with self._encoding:
+            encoding = self.encoder.encode([image])[0]
+        nearness = self._nearness(encoding, self._anywhere(encoding, image.id))
+        return self.encoder.calibration.certainties(encoding.best, nearness)
+
     def decode(self, data: bytes) -> DecodedImage:
         """Decode a picture within the limits. Raises InvalidImage or Busy."""
         with self._decoding:
@@ -151,11 +163,15 @@ class Recommender:
 
     def _verdict(self, encoding: Encoding, neighbours: list[Neighbour]) -> Verdict:
         """Say how sure the model is, given how near the stored pictures come."""
+        return self.encoder.calibration.verdict(encoding.best, self._nearness(encoding, neighbours))
+
+    def _nearness(self, encoding: Encoding, neighbours: list[Neighbour]) -> Nearness:
+        """Say how near the stored pictures come, of all labels and of the best ones. Neighbours are nearest first."""
         best = encoding.best
         if not neighbours:
-            return self.encoder.calibration.verdict(best, Nearness())
+            return Nearness()
         near: dict[str, float] = {}
-        for neighbour in neighbours:  # nearest first
+        for neighbour in neighbours:
             character = self.snapshot.character(neighbour.row)
             labels = {"character": character.label, "show": character.show.slug, "type": character.type}
             for level, prediction in best.items():
@@ -164,8 +180,7 @@ class Recommender:
             if len(near) == len(best):
                 break
         floor = neighbours[-1].similarity
-        label = {level: near.get(level, floor) for level in best}
-        return self.encoder.calibration.verdict(best, Nearness(neighbours[0].similarity, label))
+        return Nearness(neighbours[0].similarity, {level: near.get(level, floor) for level in best})
 
     def _ranked(
         self, search: _Search, neighbours: list[Neighbour], group_of: NDArray[np.int64], groups: int

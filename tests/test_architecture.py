@@ -26,8 +26,15 @@ MAY_IMPORT = {
 }
 """The arrows between the packages. `recommender.cli` names sub-commands as strings, which are no imports."""
 
+TORCH = (
+    "recommender/encoders/torch_encoder.py",
+    "recommender/encoders/pooled.py",
+    "indexer/training/",
+    "indexer/pretraining/",
+    "indexer/views.py",
+)
 HOMES = {
-    "PIL": ("recommender/images.py",),
+    "PIL": ("recommender/images.py", "indexer/demo/"),
     "alembic": ("migrations/",),
     "click": ("recommender/cli.py", "recommender/asking.py", "indexer/commands.py", "web/commands.py"),
     "faiss": ("recommender/indexes/faiss_index.py",),
@@ -37,12 +44,18 @@ HOMES = {
     "jinja2": ("indexer/evaluation/",),
     "matplotlib": ("indexer/evaluation/",),
     "numpy": ("recommender/", "indexer/", "web/"),
-    "safetensors": ("recommender/modelfolder.py", "recommender/encoders/torch_encoder.py", "indexer/training/"),
+    "resvg_py": ("indexer/demo/drawing.py",),
+    "safetensors": (
+        "recommender/modelfolder.py",
+        "recommender/encoders/torch_encoder.py",
+        "indexer/training/",
+        "indexer/pretraining/",
+    ),
     "scipy": ("indexer/evaluation/",),
     "sklearn": ("indexer/evaluation/",),
     "sqlalchemy": ("recommender/catalogue.py", "recommender/tables.py", "migrations/"),
-    "torch": ("recommender/encoders/torch_encoder.py", "indexer/training/", "indexer/views.py"),
-    "torchvision": ("recommender/encoders/torch_encoder.py", "indexer/training/", "indexer/views.py"),
+    "torch": TORCH,
+    "torchvision": TORCH,
     "tqdm": ("indexer/progress.py",),
     "werkzeug": ("web/",),
 }

@@ -46,8 +46,12 @@ GUNICORN: dict[str, Any] = {
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 def serve(home: Path | None, host: str, port: int, workers: int) -> None:
     """Serve the page and the JSON interface until Ctrl-C or SIGTERM."""
-    settings = shared_among(workers, settings_of(home))
-    listener = listen(host, port)
+    serve_at(listen(host, port), host, settings_of(home), workers)
+
+
+def serve_at(listener: socket.socket, host: str, settings: Settings, workers: int = 1) -> None:
+    """Serve at a socket until a signal comes, then leave the process; `host` is what it is called in the greeting."""
+    settings = shared_among(workers, settings)
     shown = f"[{host}]" if ":" in host else host
     greeting = f"Sokkuri is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)"
     run(partial(_load, settings), listener, {"workers": workers, "threads": settings.queue + SPARE_THREADS}, greeting)

@@ -37,7 +37,7 @@ from indexer.workplace import now
 from recommender.catalogue import Catalogue, ModelRow
 from recommender.encoders.torch_encoder import Precision, TorchBackbone, computes_bfloat16
 from recommender.errors import BadLibrary, BuildError
-from recommender.images import Limits, Preprocessing
+from recommender.images import Limits
 from recommender.labels import Hierarchy
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.settings import Settings
@@ -75,7 +75,7 @@ class TrainOptions:
     """
 
     backbone: str = "vgg19"
-    weights: str = "imagenet"
+    weights: str = "auto"
     name: str | None = None
     recipe: Recipe = "joint"
     views: int = 2
@@ -153,7 +153,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     run = job.run(settings.home / "training" / path.name, seen)
     if not frozen:
         limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
-        tuned = tune(loaded.model, seen.samples, seen.library, options.tuning, limits, run)
+        tuned = tune(loaded, seen.samples, seen.library, options.tuning, limits, run)
         clock.lap("backbone")
         seen = job.look(options.views, seen)
         clock.lap("new embeddings")
@@ -211,7 +211,10 @@ class _Job:
 
         def build(precision: Precision) -> TorchBackbone:
             options, threads = self.options, self.settings.threads
-            return TorchBackbone.of_network(options.backbone, self.loaded.model, Preprocessing(), threads, precision)
+            loaded = self.loaded
+            return TorchBackbone.of_network(
+                options.backbone, loaded.model, loaded.preprocessing, threads, precision, loaded.layer
+            )
 
         wanted = precision or self.options.precision
         if wanted == "auto":

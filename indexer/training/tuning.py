@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from indexer.library import Library
 from indexer.progress import Told, progress, say
@@ -15,8 +14,9 @@ from indexer.samples import Samples
 from indexer.training.checkpoint import Run
 from indexer.training.finetune import FinetuneOptions, Material, Plan, finetune
 from indexer.training.heads import Epoch
+from indexer.training.weights import LoadedBackbone
 from recommender.errors import BuildError, InvalidImage
-from recommender.images import Limits, Preprocessing, decode
+from recommender.images import Limits, decode
 from recommender.types import DecodedImage
 
 Unfreeze = Literal["none", "last-block", "all"]
@@ -72,7 +72,7 @@ class _Reporter:
 
 
 def tune(
-    model: nn.Module, samples: Samples, library: Library, options: TuneOptions, limits: Limits, run: Run
+    loaded: LoadedBackbone, samples: Samples, library: Library, options: TuneOptions, limits: Limits, run: Run
 ) -> tuple[Epoch, ...]:
     """Train the backbone in place, on the training part; the validation part says when to stop. Raises BuildError."""
     if options.unfreeze == "none":
@@ -82,10 +82,10 @@ def tune(
         rows = samples.split.rows(part)
         return _Shelf(library, limits, rows, samples.characters[rows])
 
-    material = Material(samples.hierarchy, Preprocessing(), shelf("train"), shelf("validation"))
+    material = Material(samples.hierarchy, loaded.preprocessing, shelf("train"), shelf("validation"))
     chosen = FinetuneOptions(options.unfreeze, epochs=options.epochs, seed=options.seed, threads=options.threads)
     with progress("training the backbone") as told:
-        tuned = finetune(model, material, chosen, _Reporter(told), run.checkpoint(STAGE))
+        tuned = finetune(loaded.model, material, chosen, _Reporter(told), run.checkpoint(STAGE))
     if not tuned.best:
         say("no epoch of the backbone's training was better than the weights that it began with: they are kept")
     return tuned.history

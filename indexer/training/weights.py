@@ -1,4 +1,4 @@
-"""Where the backbone's weights come from: torchvision's hub, a file, or a seeded random generator.
+"""Where the backbone's weights come from: torchvision's hub, the package, a file, or a seeded random generator.
 
 Not here: what happens to them afterwards. No pickle is read without `weights_only`: it loads
 tensors and runs nothing.
@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,13 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from recommender.encoders.torch_encoder import network, removed_layer
+from indexer.progress import say
+from indexer.training.bundled import NOTICE, Bundled
+from recommender import bundled
+from recommender.encoders.pooled import LAYER as POOLED
+from recommender.encoders.torch_encoder import PENULTIMATE, network, removed_layer
 from recommender.errors import WeightsMissing
+from recommender.images import Preprocessing
 
 HUB_SECONDS = 5.0
 """How long the hub may take to answer at all before it counts as out of reach."""
@@ -32,16 +37,23 @@ NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class LoadedBackbone:
-    """A network without its last layer, and what has to be said about its weights."""
+    """A network without its last layer, and what has to be said about its weights.
+
+    `layer` says what its output is of (`EmbeddingSpace.layer`), `preprocessing` how pictures become its input.
+    """
 
     model: nn.Module
     source: str
     random_layers: tuple[str, ...]
     untrained: bool
+    layer: str = PENULTIMATE
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
     @property
     def notice(self) -> str:
         """A sentence to show wherever a result is shown, or nothing where every layer was trained."""
+        if self.source == "bundled":
+            return NOTICE
         if self.untrained:
             return "This model is untrained: its backbone has random weights, so its answers say little."
         if self.random_layers:
@@ -62,13 +74,18 @@ class LoadedBackbone:
 
 
 def load_backbone(name: str, weights: str, seed: int) -> LoadedBackbone:
-    """Build the backbone `name` with `weights`: `imagenet`, `none`, or the path of a state dict.
+    """Build the backbone `name` with `weights`: `auto`, `imagenet`, `bundled`, `none`, or the path of a state dict.
 
-    Layers that the weights do not cover keep values drawn from `seed`. Raises ModelError, or WeightsMissing with one
-    line that says what is missing and what to do.
+    `auto` is ImageNet where it can be had, else what comes with Sokkuri, and says so. Layers that the weights do not
+    cover keep values drawn from `seed`. Raises ModelError, or WeightsMissing with one line that says what is missing
+    and what to do.
     """
     # What can fail comes first: drawing the random weights of a large network takes seconds.
     removed = removed_layer(name)
+    if weights == "auto":
+        weights = _at_hand(name)
+    if weights == "bundled":
+        return _from_package(name)
     state = None if weights == "none" else _from_hub(name) if weights == "imagenet" else _from_file(Path(weights))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -77,6 +94,39 @@ def load_backbone(name: str, weights: str, seed: int) -> LoadedBackbone:
         return LoadedBackbone(model, "none", _layers(model.state_dict()), untrained=True)
     source = "imagenet" if weights == "imagenet" else Path(weights).name
     return LoadedBackbone(model, source, _fill(model, state, f"{source} for {name}", removed), untrained=False)
+
+
+def _at_hand(name: str) -> str:
+    """Return `imagenet` where its weights are cached or the hub answers, else `bundled`. Raises WeightsMissing."""
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    if _cached(weights.url).is_file() or _answers(weights.url):
+        return "imagenet"
+    if name != bundled.BACKBONE:
+        raise WeightsMissing(
+            f"the ImageNet weights of {name} are neither in torchvision's cache nor within reach: fetch {weights.url} "
+            f"on another machine and put it at {_cached(weights.url)}, use --backbone {bundled.BACKBONE} (its weights "
+            "come with Sokkuri), --weights PATH or --weights none"
+        )
+    say(f"no ImageNet weights at hand, and none within reach: using the {name} that comes with Sokkuri")
+    return "bundled"
+
+
+def _from_package(name: str) -> LoadedBackbone:
+    """Build the backbone that comes with Sokkuri. Raises WeightsMissing for any other name."""
+    if name != bundled.BACKBONE:
+        raise WeightsMissing(
+            f"Sokkuri comes with weights for {bundled.BACKBONE} only: use --backbone {bundled.BACKBONE}, "
+            "or other --weights"
+        )
+    found = Bundled.read()
+    model = network(name, POOLED)
+    model.load_state_dict(found.state)
+    return LoadedBackbone(model, "bundled", (), untrained=False, layer=POOLED, preprocessing=found.preprocessing)
+
+
+def _cached(url: str) -> Path:
+    """Return where torchvision keeps a file of its hub."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
 
 
 def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], what: str, removed: str) -> tuple[str, ...]:
@@ -120,7 +170,9 @@ def _listed(names: Any) -> str:
 def _from_file(file: Path) -> Mapping[str, torch.Tensor]:
     """Read a state dict from `.safetensors` or from a file that `torch.save` wrote. Raises WeightsMissing."""
     if not file.is_file():
-        raise WeightsMissing(f"there is no weights file {file}: --weights takes imagenet, none, or the path of a file")
+        raise WeightsMissing(
+            f"there is no weights file {file}: --weights takes auto, imagenet, bundled, none, or the path of a file"
+        )
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
@@ -145,11 +197,10 @@ def _from_hub(name: str) -> Mapping[str, torch.Tensor]:
     Raises WeightsMissing within seconds where they are neither cached nor within reach.
     """
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    file = Path(weights.url).name
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / file
+    cached = _cached(weights.url)
     if not cached.is_file() and not _answers(weights.url):
         raise WeightsMissing(
-            f"the ImageNet weights of {name} ({file}) are not at {cached} and cannot be fetched from here: "
+            f"the ImageNet weights of {name} ({cached.name}) are not at {cached} and cannot be fetched from here: "
             f"fetch {weights.url} on another machine and put it there, or use --weights PATH or --weights none"
         )
     try:

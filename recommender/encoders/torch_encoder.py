@@ -20,6 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from recommender.embeddings import EmbeddingSpace
+from recommender.encoders.pooled import LAYER as POOLED
+from recommender.encoders.pooled import exchange_top
 from recommender.errors import Corrupt, ModelError
 from recommender.images import Preprocessing, prepare
 from recommender.modelfolder import BACKBONE, REMEDY, ModelFolder
@@ -31,17 +33,23 @@ _INCEPTION = {"aux_logits": False, "init_weights": True, "transform_input": True
 OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 """What some networks have to be built with: no side outputs, which only their training needed, and the input scaled as
 torchvision scales it for its trained weights. Naming the initialisation keeps a warning about its default away."""
+PENULTIMATE = "penultimate"
+"""What `EmbeddingSpace.layer` says of what went into the layer that was taken away."""
 Precision = Literal["float32", "bfloat16"]
 Built = TypeVar("Built")
 
 
-def network(name: str) -> nn.Module:
+def network(name: str, layer: str = PENULTIMATE) -> nn.Module:
     """Build a torchvision classification network without its last layer, in evaluation mode, with random weights.
 
     What was the input of the last layer is now the output. Where that layer is a convolution, as in SqueezeNet, its
-    input is a map: the pooling that followed it now averages the map. Raises ModelError for an unknown name.
+    input is a map: the pooling that followed it now averages the map. The layer `pooled` asks for a VGG whose dense
+    layers were exchanged (see `recommender.encoders.pooled`). Raises ModelError for an unknown name.
     """
     model = _whole_network(name)
+    if layer == POOLED:
+        exchange_top(model)
+        return model.eval()
     model.set_submodule(last_layer(model), nn.Identity())
     return model.eval()
 
@@ -114,6 +122,7 @@ class TorchBackbone:
         preprocessing: Preprocessing,
         threads: int = 0,
         precision: Precision = "float32",
+        layer: str = PENULTIMATE,
     ) -> Self:
         """Wrap a network that `network` built; its weights, and the precision, become part of the space."""
         probe = torch.zeros(1, 3, preprocessing.size, preprocessing.size)
@@ -122,7 +131,7 @@ class TorchBackbone:
         space = EmbeddingSpace(
             backbone=name,
             weights=weights_digest(model),
-            layer="penultimate",
+            layer=layer,
             preprocessing=preprocessing.describe,
             dimension=dimension,
             precision=precision,
@@ -132,7 +141,7 @@ class TorchBackbone:
     @classmethod
     def load(cls, folder: ModelFolder, threads: int = 0) -> Self:
         """Open the backbone of a model folder. Raises Corrupt where the file and the network do not fit."""
-        model = _without_values(lambda: network(folder.space.backbone))
+        model = _without_values(lambda: network(folder.space.backbone, folder.space.layer))
         try:
             # Linear layers, most of VGG19, stay mapped from the file, and processes share their memory.
             model.load_state_dict(load_file(folder.path / BACKBONE), assign=True)

@@ -1,0 +1,70 @@
+"""The demo world, drawn, learned and published in a home of its own, so that it can be served.
+
+Not here: what the world looks like (`world`), how a model is trained (`indexer.training`), the server (`web`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.demo.world import Plan, draw_world, drawer_version
+from indexer.progress import progress, say
+from indexer.workplace import workplace
+from recommender.bundled import BACKBONE, read_card
+from recommender.catalogue import Catalogue
+from recommender.errors import SokkuriError
+from recommender.modelfolder import ModelFolder
+from recommender.settings import Settings
+
+FOLDER, WORLD = "demo", "world"
+"""Where the demo's home lies in the user's, and the drawings in the demo's."""
+
+
+def demo_settings(settings: Settings) -> Settings:
+    """Return the settings of the demo: its own home and catalogue, so that it never touches the user's."""
+    return replace(settings, home=settings.home / FOLDER, database="")
+
+
+def model_name(plan: Plan) -> str:
+    """Return what the demo's model is called: another world, or other weights, ask for another model."""
+    made_of = {"drawer": drawer_version(), "weights": read_card()["sha256"], **plan.to_json()}
+    return f"demo-{hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:10]}"
+
+
+def is_published(settings: Settings, plan: Plan) -> bool:
+    """Tell whether this very world is published and whole. `settings` are those of the demo."""
+    name = model_name(plan)
+    try:
+        with Catalogue(settings.database_url) as catalogue:
+            published = catalogue.published()
+        ModelFolder.open(settings.home / "models" / name)
+    except SokkuriError:
+        return False
+    return published.model == name
+
+
+def publish(settings: Settings, plan: Plan) -> None:
+    """Draw, train and publish what is missing of it. `settings` are those of the demo. Raises BuildError or Busy."""
+    from indexer.reindex import reindex
+    from indexer.training.train import TrainOptions, train
+
+    name = model_name(plan)
+    with workplace(settings, "demo") as catalogue:
+        with progress("drawing the demo world") as told:
+            world = draw_world(settings.home / WORLD, plan, told)
+        if not any(row.name == name for row in catalogue.models()):
+            say("training on it")
+            train(
+                settings, catalogue, world.library, TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=True)
+            )
+        catalogue.use_model(name)
+        reindex(settings, catalogue, world.library)
+
+
+def something_to_try(settings: Settings) -> list[Path]:
+    """Return a few pictures to upload: of characters that the catalogue does not hold."""
+    pictures = sorted((settings.home / WORLD / "strangers").rglob("*.jpg"))
+    return pictures[:: max(1, len(pictures) // 3)][:3]

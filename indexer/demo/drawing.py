@@ -18,7 +18,9 @@ from indexer.demo.parts import (
     eyes,
     face,
     foreground,
+    fringe,
     hair,
+    haircuts,
     outfits,
     robots,
     spirits,
@@ -53,7 +55,7 @@ def svg(style: Style, identity: Identity, shot: Shot) -> str:
     """Return the drawing as SVG, before light and paper."""
     width, height = shot.size
     scale, x, y = _camera(style, identity, shot)
-    canvas = Canvas(style, scale)
+    canvas = Canvas(style, scale, (height - y) / scale)
     stage = Stage(canvas, identity, shot)
     flip = f"translate({width} 0) scale(-1 1)" if shot.mirrored else "translate(0 0)"
     with canvas.group(f'transform="{flip}"'):
@@ -71,7 +73,7 @@ def _camera(style: Style, identity: Identity, shot: Shot) -> tuple[float, float,
     if shot.framing == "figure":
         stage = Stage(Canvas(style, 1.0), identity, shot)
         foot = spirits.bottom(stage) if stage.is_spirit else stage.body.foot_y
-        above = 122.0 if any(stage.wears(hat) for hat in hair.HATS) or not stage.is_human else 90.0
+        above = 122.0 if any(stage.wears(hat) for hat in haircuts.HATS) or not stage.is_human else 90.0
         scale = min(height / (above + foot + 22.0), width / 175.0) * min(1.0, shot.zoom)
         return scale, across * 0.6 + width * 0.2, (height - (foot - above) * scale) / 2
     scale = width / SPANS[shot.framing] * shot.zoom
@@ -95,7 +97,7 @@ def _character(stage: Stage) -> None:
         accessories.behind(stage)
         if stage.is_human:
             tails.behind(stage)
-            hair.behind(stage)
+            haircuts.behind(stage)
         elif stage.is_beast:
             beasts.ears(stage)
         else:
@@ -108,7 +110,7 @@ def _character(stage: Stage) -> None:
 
 
 def _human(stage: Stage) -> None:
-    cut = hair.CUTS[stage.identity.cut]
+    cut = haircuts.CUTS[stage.identity.cut]
     if cut.ears or stage.identity.fringe == "up":
         face.ears(stage)
     skull = face.skull(stage)
@@ -119,7 +121,7 @@ def _human(stage: Stage) -> None:
         spirits.cracks(stage)
     face.nose(stage)
     face.mouth(stage)
-    hair.shadow_on(stage)
+    fringe.shadow_on(stage)
     eyes.eyes(stage)
     accessories.on_face(stage)
     hair.cap(stage)

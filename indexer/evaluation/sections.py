@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,20 +145,24 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
 
 def _doubt_section(labels: Mapping[str, SpaceFindings], verdicts: VerdictFindings) -> Section:
     """Show what the model's certainty is worth, and what it says about strangers."""
-    parts: list[Plot | Table] = [
-        Table(
-            "calibration",
-            "Expected calibration error",
-            ("label space", "before", "after", "if perfect", "pictures"),
-            tuple(
-                (space, one.before.error, one.after.error, one.after.error_if_perfect, one.scores.pictures)
-                for space, one in labels.items()
-            ),
-            "“If perfect” is what chance alone would show of a perfectly calibrated model on as many pictures.",
-        )
-    ]
-    parts += [
-        Plot(
+    lead = "A model that knows what it does not know can be asked anything."
+    return Section("How sure it may be", lead, (*_calibration(labels), *_verdicts(verdicts), *_strangers(verdicts)))
+
+
+def _calibration(labels: Mapping[str, SpaceFindings]) -> Iterator[Plot | Table]:
+    """Yield what the probabilities of labels are worth."""
+    yield Table(
+        "calibration",
+        "Expected calibration error",
+        ("label space", "before", "after", "if perfect", "pictures"),
+        tuple(
+            (space, one.before.error, one.after.error, one.after.error_if_perfect, one.scores.pictures)
+            for space, one in labels.items()
+        ),
+        "“If perfect” is what chance alone would show of a perfectly calibrated model on as many pictures.",
+    )
+    for space, one in labels.items():
+        yield Plot(
             f"reliability_{space}",
             f"Reliability, {space}",
             plots.reliability_diagram(
@@ -169,65 +173,59 @@ def _doubt_section(labels: Mapping[str, SpaceFindings], verdicts: VerdictFinding
             ),
             "Accuracy against confidence, before and after calibration.",
         )
-        for space, one in labels.items()
-    ]
-    curves = {space: (one.risk.coverage, one.risk.risk) for space, one in labels.items()}
-    parts.append(
-        Plot(
-            "risk_coverage",
-            "Risk and coverage",
-            plots.risk_coverage_curves(curves),
-            "How many of the answers are wrong, when only the most certain ones are given.",
-        )
+    yield Plot(
+        "risk_coverage",
+        "Risk and coverage",
+        plots.risk_coverage_curves({space: (one.risk.coverage, one.risk.risk) for space, one in labels.items()}),
+        "How many of the answers are wrong, when only the most certain ones are given.",
     )
-    parts.append(
-        Table(
-            "verdicts",
-            "What is said aloud",
-            ("pictures of", "pictures", *LEVELS, "unknown", "right"),
-            tuple(
-                (
-                    kind,
-                    sum(said.values()),
-                    *(said[level] for level in (*LEVELS, "unknown")),
-                    _share(sum(verdicts.right[kind].values()), sum(said[level] for level in LEVELS)),
-                )
-                for kind, said in verdicts.said.items()
-                if sum(said.values())
-            ),
-            f"Unknown characters: {verdicts.source}. “Right” is the share of the verdicts that name something.",
-        )
+
+
+def _verdicts(verdicts: VerdictFindings) -> Iterator[Table]:
+    """Yield what is said aloud about pictures of each kind."""
+    yield Table(
+        "verdicts",
+        "What is said aloud",
+        ("pictures of", "pictures", *LEVELS, "unknown", "right"),
+        tuple(
+            (
+                kind,
+                sum(said.values()),
+                *(said[level] for level in (*LEVELS, "unknown")),
+                _share(sum(verdicts.right[kind].values()), sum(said[level] for level in LEVELS)),
+            )
+            for kind, said in verdicts.said.items()
+            if sum(said.values())
+        ),
+        f"Unknown characters: {verdicts.source}. “Right” is the share of the verdicts that name something.",
     )
-    rows = [
-        (level, kind, *_parts_of(one))
-        for level, kinds in verdicts.auroc.items()
-        for kind, one in kinds.items()
-        if one is not None
-    ]
-    parts.append(
-        Table(
-            "open_set",
-            "Telling strangers (AUROC)",
-            ("level", "known against", "value", "from", "to"),
-            tuple(rows),
-            "The chance that a picture of a known character gets the higher certainty of the two.",
-        )
+
+
+def _strangers(verdicts: VerdictFindings) -> Iterator[Plot | Table]:
+    """Yield how well strangers are told from those that the model knows."""
+    yield Table(
+        "open_set",
+        "Telling strangers (AUROC)",
+        ("level", "known against", "value", "from", "to"),
+        tuple(
+            (level, kind, *_parts_of(one))
+            for level, kinds in verdicts.auroc.items()
+            for kind, one in kinds.items()
+            if one is not None
+        ),
+        "The chance that a picture of a known character gets the higher certainty of the two.",
     )
     known, unknown = verdicts.answers.kind == 0, np.isin(verdicts.answers.kind, (1, 2))
-    if unknown.any():
-        certainty = verdicts.certainty["character"]
-        parts.append(
-            Plot(
-                "open_set_scores",
-                "Certainty of known and unknown characters",
-                plots.histogram_pair(
-                    certainty[known], certainty[unknown], "How sure the model is of its best character", "certainty"
-                ),
-                "Histograms of the certainty for pictures of known and of unknown characters.",
-            )
-        )
-    return Section(
-        "How sure it may be", "A model that knows what it does not know can be asked anything.", tuple(parts)
+    if not unknown.any():
+        return
+    certainty = verdicts.certainty["character"]
+    yield Plot(
+        "open_set_scores",
+        "Certainty of known and unknown characters",
+        plots.histogram_pair(
+            certainty[known], certainty[unknown], "How sure the model is of its best character", "certainty"
+        ),
+        "Histograms of the certainty for pictures of known and of unknown characters.",
     )
 
 
@@ -243,6 +241,12 @@ def _share(part: int, whole: int) -> float | None:
 
 def _likes_section(likes: RetrievalFindings) -> Section:
     """Show whether pictures find their like, and with how few numbers."""
+    lead = "Recommendations rest on embeddings: here they are asked without any label."
+    return Section("What it finds", lead, (_finding(likes), *_components(likes)))
+
+
+def _finding(likes: RetrievalFindings) -> Table:
+    """Return how well the whole embedding finds the like."""
     rows = [
         (
             title,
@@ -256,54 +260,51 @@ def _likes_section(likes: RetrievalFindings) -> Section:
             ("other characters of the show", likes.cross_role),
         )
     ]
-    columns = ("looked for", "precision@1", "from", "to", "mAP", "from", "to", "mAP of chance", "queries")
-    parts: list[Plot | Table] = [
-        Table(
-            "retrieval",
-            "Finding the like",
-            columns,
-            tuple(rows),
-            "Every picture against all others; near-duplicates of the picture are left out. In the second row query "
-            "and gallery are different characters of one show.",
-        )
-    ]
-    if likes.by_dimension:
-        parts.append(
-            Table(
-                "components",
-                "Fewer dimensions (principal components)",
-                ("dimensions", "whitened", "precision@1", "mAP", "queries"),
-                tuple(
-                    (
-                        dimension,
-                        whitened,
-                        found.precision_at_1 and found.precision_at_1.value,
-                        found.mean_average_precision and found.mean_average_precision.value,
-                        found.queries,
-                    )
-                    for dimension, whitened, found in likes.by_dimension
-                ),
-                "Same character; test pictures against the others. The first row is the whole embedding, not centred.",
+    return Table(
+        "retrieval",
+        "Finding the like",
+        ("looked for", "precision@1", "from", "to", "mAP", "from", "to", "mAP of chance", "queries"),
+        tuple(rows),
+        "Every picture against all others; near-duplicates of the picture are left out. In the second row query and "
+        "gallery are different characters of one show.",
+    )
+
+
+def _components(likes: RetrievalFindings) -> Iterator[Plot | Table]:
+    """Yield how well fewer dimensions do."""
+    if not likes.by_dimension:
+        return
+    yield Table(
+        "components",
+        "Fewer dimensions (principal components)",
+        ("dimensions", "whitened", "precision@1", "mAP", "queries"),
+        tuple(
+            (
+                dimension,
+                whitened,
+                found.precision_at_1 and found.precision_at_1.value,
+                found.mean_average_precision and found.mean_average_precision.value,
+                found.queries,
             )
-        )
-        dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
-        series: dict[str, list[float | None]] = {
-            name: [_map_at(likes, dimension, whitened=whitened) for dimension in dimensions]
-            for name, whitened in (("centred", False), ("centred and whitened", True))
-        }
-        whole = likes.by_dimension[0][2].mean_average_precision
-        series["whole embedding"] = [whole.value if whole else None] * len(dimensions)
-        if dimensions:
-            parts.append(
-                Plot(
-                    "components_plot",
-                    "Retrieval by dimension",
-                    plots.lines(dimensions, series, "What fewer dimensions cost", "dimensions", "mAP, same character"),
-                    "Mean average precision against the number of principal components kept.",
-                )
-            )
-    lead = "Recommendations rest on embeddings: here they are asked without any label."
-    return Section("What it finds", lead, tuple(parts))
+            for dimension, whitened, found in likes.by_dimension
+        ),
+        "Same character; test pictures against the others. The first row is the whole embedding, not centred.",
+    )
+    dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
+    if not dimensions:
+        return
+    series: dict[str, list[float | None]] = {
+        name: [_map_at(likes, dimension, whitened=whitened) for dimension in dimensions]
+        for name, whitened in (("centred", False), ("centred and whitened", True))
+    }
+    whole = likes.by_dimension[0][2].mean_average_precision
+    series["whole embedding"] = [whole.value if whole else None] * len(dimensions)
+    yield Plot(
+        "components_plot",
+        "Retrieval by dimension",
+        plots.lines(dimensions, series, "What fewer dimensions cost", "dimensions", "mAP, same character"),
+        "Mean average precision against the number of principal components kept.",
+    )
 
 
 def _map_at(likes: RetrievalFindings, dimension: int, *, whitened: bool) -> float | None:

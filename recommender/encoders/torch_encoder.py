@@ -27,8 +27,9 @@ from recommender.images import Preprocessing, prepare
 from recommender.modelfolder import BACKBONE, REMEDY, ModelFolder
 from recommender.types import DecodedImage, Matrix
 
-BATCH = 4
-"""Pictures in one forward pass. On two cores larger batches are slower: their maps no longer fit the cache."""
+PIXELS = 4 * 224 * 224
+"""Pixels in one forward pass: four pictures of the usual size. On two cores larger batches are slower, since their maps
+no longer fit the cache."""
 _INCEPTION = {"aux_logits": False, "init_weights": True, "transform_input": True}
 OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 """What some networks have to be built with: no side outputs, which only their training needed, and the input scaled as
@@ -171,8 +172,9 @@ class TorchBackbone:
     def features(self, images: Sequence[DecodedImage]) -> Matrix:
         """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
         rows = np.empty((len(images), self._space.dimension), dtype=np.float32)
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
+        count = max(1, PIXELS // self._preprocessing.size**2)
+        for start in range(0, len(images), count):
+            batch = images[start : start + count]
             inputs = torch.from_numpy(np.stack([prepare(image, self._preprocessing) for image in batch]))
             rows[start : start + len(batch)] = self._caller.submit(self._forward, inputs).result()
         return rows

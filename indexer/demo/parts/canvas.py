@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from indexer.demo.parts.colour import BLACK, WHITE, Colour
-from indexer.demo.parts.relief import Relief
+from indexer.demo.parts.relief import Relief, hatched
 from indexer.demo.style import Style
 
 INKS: Final = {"black": BLACK, "brown": Colour(0.33, 0.06, 45.0), "indigo": Colour(0.33, 0.1, 285.0)}
@@ -18,21 +19,26 @@ TONED: Final = 5.0
 """Shades narrower than this, in pixels, have no room for dots or hatching."""
 YELLOW, VIOLET = 110.0, 300.0
 """Hues between these grow bluer in the shade, the others redder."""
+RASTER: Final = 4.6
+"""The distance of dots or hatching, in pixels."""
 DARK: Final = 0.3
 """Below this lightness a shade would not show: it is drawn as light instead."""
 
 
 class Canvas:
-    """Collects elements; lengths are hundredths of the height of a head, `scale` is how many pixels one of them is."""
+    """Collects elements; lengths are hundredths of the height of a head, `scale` is how many pixels one of them is.
 
-    def __init__(self, style: Style, scale: float) -> None:
+    What lies below `bottom` is not in the picture; who draws much there had better ask first.
+    """
+
+    def __init__(self, style: Style, scale: float, bottom: float = math.inf) -> None:
         self.style = style
         self.scale = scale
+        self.bottom = bottom
         self.line = style.line_width * (1.35 / scale) ** 0.5
         self.light = (style.light, -0.75)
         self._elements: list[str] = []
         self._definitions: list[str] = []
-        self._tones: dict[str, str] = {}
 
     def add(self, element: str) -> None:
         """Put an element on top of all others."""
@@ -95,9 +101,10 @@ class Canvas:
         if shaded or swells or rimmed:
             relief = Relief(outline, self.light)
             if shaded:
-                plain = shading == "cel" or deep < TONED
-                paint = self.shade(colour).hex if plain else self._tone(colour)
-                self.add(f'<path d="{relief.shadow(depth * 1.7)}" fill="{paint}"/>')
+                if shading == "cel" or deep < TONED:
+                    self.fill(relief.shadow(depth * 1.7), self.shade(colour))
+                else:
+                    self._printed(relief.shadow(depth * 1.7), colour)
             if rimmed:
                 self.fill(relief.rim(rim), colour.toward(WHITE, 0.75), 0.85)
             if swells:
@@ -144,7 +151,7 @@ class Canvas:
     def tone(self, outline: str, colour: Colour) -> None:
         """Shade an area of a colour that is painted already, as the style does."""
         if self.style.shading in ("hatching", "screentone"):
-            self.paint(outline, self._tone(colour))
+            self._printed(outline, colour)
         elif self.style.shading != "flat":
             self.fill(outline, self.shade(colour), 0.55 if self.style.shading == "gradient" else 1.0)
         else:
@@ -165,23 +172,16 @@ class Canvas:
         )
         return f"url(#{name})"
 
-    def _tone(self, colour: Colour) -> str:
-        """Return the hatched or dotted paint over a colour; each is defined once."""
-        if colour.hex not in self._tones:
-            shade = self.shade(colour).darker(0.12)
-            if colour.lightness < DARK:
-                shade = colour.lighter(0.2)
-            size = 4.6 / self.scale
-            hatched = self.style.shading == "hatching"
-            thick = size * (0.16 + 0.24 * self.style.shade_strength)
-            drawn = (
-                f'<path d="M0 {size / 2:.2f}H{size:.2f}" stroke="{shade.hex}" stroke-width="{thick:.2f}"/>'
-                if hatched
-                else f'<circle cx="{size / 2:.2f}" cy="{size / 2:.2f}" r="{thick * 0.95:.2f}" fill="{shade.hex}"/>'
-            )
-            self._tones[colour.hex] = self.define(
-                f'<pattern id="{{id}}" width="{size:.2f}" height="{size:.2f}" patternUnits="userSpaceOnUse" '
-                f'patternTransform="rotate({-52 if hatched else 45})">'
-                f'<rect width="{size:.2f}" height="{size:.2f}" fill="{colour.hex}"/>{drawn}</pattern>'
-            )
-        return f"url(#{self._tones[colour.hex]})"
+    def _printed(self, outline: str, colour: Colour) -> None:
+        """Hatch an area of a colour, or print it with dots."""
+        style = self.style
+        shade = self.shade(colour).darker(0.12) if colour.lightness >= DARK else colour.lighter(0.2)
+        size = RASTER / self.scale
+        thick = size * (0.16 + 0.24 * style.shade_strength)
+        if style.shading == "hatching":
+            self.stroke(hatched(outline, size, 52), shade, thick)
+            return
+        self.add(
+            f'<path d="{hatched(outline, size, 45, grid=True)}" fill="none" stroke="{shade.hex}" '
+            f'stroke-width="{thick * 1.9:.2f}" stroke-linecap="round" stroke-dasharray="0 {size:.2f}"/>'
+        )

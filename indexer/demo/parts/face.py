@@ -162,8 +162,8 @@ def _closed(stage: Stage, at: tuple[float, float], wide: float) -> None:
         return
     canvas.fill(stroke(ends[0], (x, y + bend * 1.4), ends[1], thick), ink)
     if kind == "soft":
-        lip = canvas.shade(stage.skin).toward(Colour(0.6, 0.13, 20.0), 0.4)
-        canvas.fill(stroke((x - wide * 0.26, y + 3.6), (x, y + 4.6), (x + wide * 0.26, y + 3.6), 0.7), lip)
+        lip = canvas.shade(stage.skin).toward(Colour(0.55, 0.15, 20.0), 0.6)
+        canvas.fill(stroke((x - wide * 0.34, y + 3.2), (x, y + 5.4), (x + wide * 0.34, y + 3.2), 1.3), lip)
 
 
 def _open(stage: Stage, at: tuple[float, float], size: tuple[float, float], *, teeth: bool) -> None:

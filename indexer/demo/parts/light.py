@@ -14,7 +14,7 @@ from indexer.demo.style import Style
 DUSK: Final = Colour(0.32, 0.12, 290.0)
 GOLD: Final = Colour(0.75, 0.14, 55.0)
 """The colours of an evening, above and below."""
-GRAINS: Final = 12.0
+GRAINS: Final = 15.0
 """How much brighter or darker the coarsest paper makes a pixel, of 255."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEPS: Final = 5
-"""A Bézier curve is taken as so many straight lines."""
+"""Each line and curve of an outline is taken as so many straight pieces."""
 TOKEN: Final = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
 HALF: Final = 0.46
 """How far toward the opposite edge a shadow may reach."""
@@ -72,7 +72,7 @@ class Relief:
 
 
 def flatten(outline: str) -> NDArray[np.float64]:
-    """Return the corners (n, 2) of an outline whose curves are taken as straight lines."""
+    """Return points (n, 2) along an outline, STEPS on each of its lines and curves."""
     kinds: list[tuple[str, int]] = []
     numbers: list[float] = []
     for token in TOKEN.findall(outline):
@@ -83,8 +83,15 @@ def flatten(outline: str) -> NDArray[np.float64]:
     plane = np.array(numbers).reshape(-1, 2)
     pieces, starts = [], [*(at // 2 for _, at in kinds), len(plane)]
     for (kind, _), start, end in zip(kinds, starts, starts[1:], strict=False):
-        if kind in "ML":
+        if kind == "M":
             pieces.append(plane[start:end])
+        elif kind == "L":
+            ends = plane[start - 1 : end]
+            pieces.append(
+                (ends[:-1, np.newaxis] + (ends[1:] - ends[:-1])[:, np.newaxis] * _T[:, np.newaxis]).reshape(-1, 2)
+            )
+        elif kind == "Z":
+            pieces.append(plane[start - 1] + (plane[0] - plane[start - 1]) * _T[:-1, np.newaxis])
         elif kind in "CQ":
             size = 3 if kind == "C" else 2
             ends = np.concatenate([plane[start - 1 : start], plane[start:end].reshape(-1, size, 2)[:-1, -1]])
@@ -95,6 +102,36 @@ def flatten(outline: str) -> NDArray[np.float64]:
             whole = np.concatenate([ends[:, np.newaxis], controls], axis=1)
             pieces.append((CUBIC @ whole).reshape(-1, 2))
     return np.concatenate(pieces)
+
+
+def hatched(outline: str, spacing: float, degrees: float, *, grid: bool = False) -> str:
+    """Return parallel lines that fill an outline of one or more pieces.
+
+    On a `grid` they begin at multiples of the spacing, every second line half a step later, so that dots which are set
+    along them fall into one raster all over the picture.
+    """
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    lines = [_scanned(flatten("M" + piece) @ turn, spacing, grid=grid) for piece in outline.split("M")[1:]]
+    ends = np.concatenate([np.zeros((0, 2, 2)), *lines]) @ turn.T
+    return "M%.2f %.2fL%.2f %.2f" * len(ends) % tuple(ends.ravel().tolist())
+
+
+def _scanned(points: NDArray[np.float64], spacing: float, *, grid: bool) -> NDArray[np.float64]:
+    """Return the stretches (n, 2, 2) of horizontal lines that lie within a polygon, by the even-odd rule."""
+    number = np.arange(np.ceil(points[:, 1].min() / spacing), np.floor(points[:, 1].max() / spacing) + 1)
+    height, after = (number * spacing)[:, np.newaxis], _next(points)
+    crossed = (points[:, 1] <= height) != (after[:, 1] <= height)
+    rise = np.where(points[:, 1] == after[:, 1], 1.0, after[:, 1] - points[:, 1])
+    across = points[:, 0] + (height - points[:, 1]) / rise * (after[:, 0] - points[:, 0])
+    places = np.sort(np.where(crossed, across, np.inf), axis=1)[:, : 2 * (len(points) // 2)]
+    starts, stops = places[:, 0::2], places[:, 1::2]
+    if grid:
+        shift = (number % 2 * spacing / 2)[:, np.newaxis]
+        starts = np.ceil((starts - shift) / spacing) * spacing + shift
+    inside = np.isfinite(stops) & (starts <= stops)
+    levels = np.broadcast_to(height, starts.shape)[inside]
+    return np.stack([np.stack([starts[inside], levels], axis=1), np.stack([stops[inside], levels], axis=1)], axis=1)
 
 
 def _next(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -173,10 +173,10 @@ def _body(style: Style, identity: Identity, shot: Shot) -> Body:
     height = heads * 100.0 - 50.0 - shoulder_y
     build = identity.build
     shoulder = (24.0 + 32.0 * grown) * build
-    hip_y = shoulder_y + height * (0.46 - 0.05 * grown)
+    hip_y = shoulder_y + height * (0.45 - 0.07 * grown)
     waist_y = shoulder_y + (hip_y - shoulder_y) * 0.6
-    arm_length = height * (0.2 + 0.018 * grown)
-    hip = (18.5 + 16.0 * grown) * (0.6 + 0.4 * build)
+    arm_length = height * (0.195 + 0.01 * grown)
+    hip = (18.5 + 19.0 * grown) * (0.6 + 0.4 * build)
     arms, legs = [], []
     angles, steps = ARMS[shot.pose], LEGS.get(shot.pose, STANDING)
     thigh = (shoulder_y + height - hip_y) * 0.5

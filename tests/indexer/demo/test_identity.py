@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import pytest
@@ -18,13 +17,14 @@ from indexer.demo.identity import (
     TYPES,
     random_identity,
 )
+from indexer.demo.production import dice_of
 
-MANY = [random_identity(random.Random(seed)) for seed in range(600)]
+MANY = [random_identity(dice_of(str(seed))) for seed in range(600)]
 
 
 def test_dice_decide() -> None:
     """Dice that fall alike give one identity; six hundred others are all different."""
-    assert random_identity(random.Random(5)) == random_identity(random.Random(5))
+    assert random_identity(dice_of("5")) == random_identity(dice_of("5"))
     assert len(set(MANY)) == len(MANY)
 
 
@@ -32,7 +32,7 @@ def test_dice_decide() -> None:
 def test_type_is_the_one_asked_for(type_: str) -> None:
     """Only those who are not human are of another species."""
     for seed in range(30):
-        identity = random_identity(random.Random(seed), type_)
+        identity = random_identity(dice_of(str(seed)), type_)
         assert identity.type == type_
         assert (identity.species == "human") == (type_ != "non-human")
 
@@ -56,7 +56,7 @@ def test_one_thing_on_the_head_and_one_in_the_face_is_enough() -> None:
 
 def test_what_cannot_be_drawn_is_refused() -> None:
     """An unknown hat is told by name, and a human cannot be a robot."""
-    human = random_identity(random.Random(0), "female")
+    human = random_identity(dice_of("0"), "female")
     with pytest.raises(ValueError, match="'fez' cannot be drawn"):
         replace(human, accessories=("fez",))
     with pytest.raises(ValueError, match="a robot cannot be female"):

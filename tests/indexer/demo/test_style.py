@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from indexer.demo.production import dice_of
 from indexer.demo.style import CHOICES, RANGES, Style, from_row, random_style
 
 
 def _dice(seed: int) -> random.Random:
-    return random.Random(seed)
+    return dice_of(str(seed))
 
 
 def test_vector_lies_between_nought_and_one() -> None:

@@ -61,6 +61,7 @@ def measure_demo(effort: Effort, weights: str, library: Path | None, trunks: Map
             reindex(settings, catalogue, world.library)
             reindex_s = perf_counter() - started
         publication = Publication(settings)
+        publication.refresh()
         recommender = publication.current()
         figures = {
             "notice": report.model.notice or None,

@@ -60,6 +60,7 @@ def write_bundle(folder: Path, pretrained: Pretrained, size: int) -> Bundle:
             "told_apart": history[-1]["told_apart"] if history else None,
             **pretrained.facts,
         }
+        aside.chmod(0o644)  # safetensors lets nobody else read it; a package is installed for all
         aside.replace(folder / WEIGHTS)
         (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:

@@ -508,7 +508,7 @@ def test_ctrl_c_ends_at_once_without_a_word(tmp_path: Path, large: Path, moment:
         start = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 130
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 15
         assert process.communicate()[1] == ""
     assert not list((tmp_path / "demo").rglob(".aside-*"))
     _require_resumable(tmp_path / "demo", large)

@@ -20,6 +20,10 @@ from recommender.errors import SokkuriError
 from recommender.settings import Settings
 
 COMMANDS = {
+    "collect": (
+        "indexer.commands:collect",
+        "Collect the pictures that the pages in SOURCES.toml show into a library, politely.",
+    ),
     "train": (
         "indexer.commands:train",
         "Train a model on the pictures of LIBRARY (LIBRARY/<show>/<character>/*.jpg) and make it the one in use.",
@@ -52,6 +56,10 @@ COMMANDS = {
     "rollback": (
         "indexer.commands:rollback",
         "Publish SNAPSHOT again; without one, the newest that is older than the published one.",
+    ),
+    "forget": (
+        "indexer.commands:forget",
+        "Remove pictures on demand: file, sidecar, catalogue, embedding, thumbnail and index, and publish without them.",
     ),
     "db": ("indexer.commands:db", "Look after the catalogue."),
     "bench": ("bench.commands:bench", "Measure, and print the figures. Let nothing else run on the machine meanwhile."),

@@ -29,6 +29,7 @@ MAY_IMPORT = {
 HOMES = {
     "PIL": ("recommender/images.py",),
     "alembic": ("migrations/",),
+    "bs4": ("indexer/collect/",),
     "click": ("recommender/cli.py", "recommender/asking.py", "indexer/commands.py", "web/commands.py"),
     "faiss": ("recommender/indexes/faiss_index.py",),
     "filelock": ("indexer/",),
@@ -37,13 +38,17 @@ HOMES = {
     "jinja2": ("indexer/evaluation/",),
     "matplotlib": ("indexer/evaluation/",),
     "numpy": ("recommender/", "indexer/", "web/"),
+    "protego": ("indexer/collect/manners.py",),
+    "requests": ("indexer/collect/",),
     "safetensors": ("recommender/modelfolder.py", "recommender/encoders/torch_encoder.py", "indexer/training/"),
     "scipy": ("indexer/evaluation/",),
     "sklearn": ("indexer/evaluation/",),
     "sqlalchemy": ("recommender/catalogue.py", "recommender/tables.py", "migrations/"),
+    "soupsieve": ("indexer/collect/sources.py",),
     "torch": ("recommender/encoders/torch_encoder.py", "indexer/training/", "indexer/views.py"),
     "torchvision": ("recommender/encoders/torch_encoder.py", "indexer/training/", "indexer/views.py"),
     "tqdm": ("indexer/progress.py",),
+    "urllib3": ("indexer/collect/",),
     "werkzeug": ("web/",),
 }
 """Where each third-party package may be imported: files, or folders with a slash. `bench` measures them all."""

@@ -1,7 +1,7 @@
 """A local gallery: many small hosts with pages of pictures, and one that misbehaves in every way a host can.
 
-The benchmark and the tests of the collector start it, on 127.0.0.1, 127.0.0.2 and so on: each address is a host of its
-own. It counts what it is asked for, so that nobody has to take the collector's word. Not here: what is measured with it.
+The benchmark and the tests of the collector start it, on 127.0.0.1, 127.0.0.2 and so on: each address is a host of
+its own. It counts what it is asked for, so that nobody has to take the collector's word. Not here: what is measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,7 +22,7 @@ from pathlib import Path
 from time import time
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
@@ -37,6 +37,24 @@ BAD = (
     "moved", "page", "bomb", "cut", "short", "noai", "noindex-other", "empty", "tiny", "packed", "hang-up",
 )  # fmt: skip
 """What the misbehaving host does, by the name of the picture that is asked for: see `_Handler`."""
+_STATUSES: dict[str, tuple[int, dict[str, str]]] = {
+    "404": (404, {}),
+    "410": (410, {}),
+    "429": (429, {"Retry-After": "1"}),
+    "429-once": (429, {"Retry-After": "1"}),
+    "500": (500, {}),
+    "500-once": (500, {}),
+    "loop": (302, {"Location": "/loop-2.jpg"}),
+    "loop-2": (302, {"Location": "/loop.jpg"}),
+    "metadata": (302, {"Location": FAR_AWAY}),
+    "moved": (301, {"Location": "/p/moved.jpg"}),
+}
+_HEADERS = {
+    "bomb": {"Content-Encoding": "gzip"},
+    "noai": {"X-Robots-Tag": "noimageai"},
+    "noindex-other": {"X-Robots-Tag": "otherbot: noindex, nofollow"},
+    "packed": {"Content-Encoding": "br"},
+}
 BAD_PAGE, CHARSET_PAGE, NOAI_PAGE = "/bad.html", "/charset.html", "/noai.html"
 ROBOTS = "User-agent: *\nDisallow: /private/\nDisallow: /*.secret.jpg$\n"
 
@@ -203,63 +221,42 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == NOAI_PAGE:
             self._send(b'<meta name="robots" content="noai"><img src="/p/noai.jpg">', "text/html")
         else:
-            body = "\n".join(f'<img src="/{name}.jpg">' for name in BAD)
-            self._send(body.encode(), "text/html")
+            images = "\n".join(f'<img src="/{name}.jpg">' for name in BAD)
+            self._send(images.encode(), "text/html")
 
     def _misbehave(self, name: str) -> None:
         """Do what a picture's name says."""
         good = picture(self.path)
         first = self.path not in self.server.seen
         self.server.seen.add(self.path)
-        if name in ("404", "410", "500"):
-            self._fail(int(name))
-        elif name == "429" or (name == "429-once" and first):
-            self._fail(429, {"Retry-After": "1"})
-        elif name == "500-once" and first:
-            self._fail(500)
-        elif name in ("429-once", "500-once"):
-            self._send(good, "image/jpeg")
+        if name in _STATUSES and (first or not name.endswith("-once")):
+            self._fail(*_STATUSES[name])
+        elif name in _HEADERS:
+            self._send(bomb() if name == "bomb" else good, "image/jpeg", headers=_HEADERS[name])
+        elif name in _BODIES:
+            self._send(_BODIES[name](self.path), "text/html" if name == "type" else "image/jpeg")
         elif name == "endless":
             self._stream(None, iter(lambda: bytes(65_536), None), 0.0)
         elif name == "drip":
             self._stream(len(good), (good[at : at + 1] for at in range(len(good))), DRIP_SECONDS)
         elif name == "head-drip":
-            self._note(200)
-            with suppress(OSError):
-                for letter in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 10_000:
-                    self.wfile.write(bytes([letter]))
-                    if self.server.stopping.wait(DRIP_SECONDS):
-                        break
-            self.close_connection = True
-        elif name == "type":
-            self._send(good, "text/html")
-        elif name.startswith("loop"):
-            self._fail(302, {"Location": "/loop-2.jpg" if name == "loop" else "/loop.jpg"})
-        elif name == "metadata":
-            self._fail(302, {"Location": FAR_AWAY})
-        elif name == "moved":
-            self._fail(301, {"Location": "/p/moved.jpg"})
-        elif name == "page":
-            self._send(b"<!DOCTYPE html><html><body>Not found</body></html>", "image/jpeg")
-        elif name == "bomb":
-            self._send(bomb(), "image/jpeg", headers={"Content-Encoding": "gzip"})
-        elif name == "cut":
-            self._send(good[: len(good) // 2], "image/jpeg")
+            self._drip_head()
         elif name == "short":
             self._stream(len(good), iter([good[: len(good) // 2]]), 0.0)
-        elif name == "noai":
-            self._send(good, "image/jpeg", headers={"X-Robots-Tag": "noimageai"})
-        elif name == "noindex-other":
-            self._send(good, "image/jpeg", headers={"X-Robots-Tag": "otherbot: noindex, nofollow"})
-        elif name == "empty":
-            self._send(b"", "image/jpeg")
-        elif name == "tiny":
-            self._send(picture(self.path, 8), "image/jpeg")
-        elif name == "packed":
-            self._send(good, "image/jpeg", headers={"Content-Encoding": "br"})
-        else:
+        elif name == "hang-up":
             self._note(0)
             self.close_connection = True
+        else:
+            self._send(good, "image/jpeg")
+
+    def _drip_head(self) -> None:
+        self._note(200)
+        self.close_connection = True
+        with suppress(OSError):
+            for letter in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 10_000:
+                self.wfile.write(bytes([letter]))
+                if self.server.stopping.wait(DRIP_SECONDS):
+                    break
 
     def _stream(self, length: int | None, parts: Iterator[bytes], pause: float) -> None:
         """Send a body bit by bit, as long as somebody listens."""
@@ -295,9 +292,13 @@ def bomb(megabytes: int = 200) -> bytes:
     return head + block * megabytes + b"\x03\0" + struct.pack("<II", 0, size % 2**32)
 
 
-def quoted(name: str) -> str:
-    """Return a path as it appears in an address."""
-    return quote(name)
+_BODIES: dict[str, Callable[[str], bytes]] = {
+    "page": lambda _: b"<!DOCTYPE html><html><body>Not found</body></html>",
+    "empty": lambda _: b"",
+    "type": picture,
+    "cut": lambda name: picture(name)[:1000],
+    "tiny": lambda name: picture(name, 8),
+}
 
 
 @contextmanager

@@ -254,7 +254,7 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
 @json_option
 @home_option
 def forget(source: str, picture: str, home: Path | None, *, dry_run: bool, as_json: bool) -> None:
-    """Remove pictures on demand: file, sidecar, catalogue, embedding, thumbnail and index, and publish without them.
+    """Remove pictures on demand: file, provenance, embedding, thumbnail and index entry; publish without them.
 
     Snapshots that hold them go too, so that no rollback brings them back. Only hashes stay, and keep them out.
     """

@@ -18,7 +18,7 @@ from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
 from recommender.encoders.torch_encoder import TorchBackbone
-from recommender.errors import BuildError, NotFound
+from recommender.errors import NotFound
 from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings

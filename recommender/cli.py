@@ -59,7 +59,7 @@ COMMANDS = {
     ),
     "forget": (
         "indexer.commands:forget",
-        "Remove pictures on demand: file, sidecar, catalogue, embedding, thumbnail and index, and publish without them.",
+        "Remove pictures on demand: file, provenance, embedding, thumbnail and index entry; publish without them.",
     ),
     "db": ("indexer.commands:db", "Look after the catalogue."),
     "bench": ("bench.commands:bench", "Measure, and print the figures. Let nothing else run on the machine meanwhile."),

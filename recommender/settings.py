@@ -40,7 +40,7 @@ class Settings:
     contact: str = ""
     """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""
     host_delay: float = 1.0
-    """How long a host is left in peace between two requests of the collector, in seconds; robots.txt may ask for more."""
+    """Seconds between two requests of the collector to one host; robots.txt may ask for more."""
     fetch_seconds: float = 30.0
     """The longest that one address may take to be fetched, in seconds."""
     private_networks: str = ""

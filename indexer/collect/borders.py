@@ -44,7 +44,7 @@ def is_public(address: str, allowed: Sequence[Network] = ()) -> bool:
     An IPv6 address that carries an IPv4 address (mapped, NAT64, 6to4, Teredo) is judged by that one as well.
     """
     found = ip_address(address.partition("%")[0])
-    carried = _carried(found) if isinstance(found, IPv6Address) else [found]
+    carried: Sequence[IPv4Address | IPv6Address] = _carried(found) if isinstance(found, IPv6Address) else ()
     for one in carried or [found]:
         if any(one.version == network.version and one in network for network in allowed):
             continue
@@ -70,7 +70,7 @@ class _Guarded:
     """What both kinds of connection share: the way a socket is opened."""
 
     allowed: tuple[Network, ...] = ()
-    opened: WeakSet[Any] = WeakSet()
+    opened: WeakSet[Any]
     host: str
     port: int
     timeout: Any
@@ -85,7 +85,7 @@ class _Guarded:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             reason = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
-            raise NameResolutionError(self.host, self, reason) from error  # type: ignore[arg-type]
+            raise NameResolutionError(self.host, self, reason) from error
         public = [item for item in found if is_public(str(item[4][0]), self.allowed)]
         if not public:
             raise FetchRefused(PRIVATE, _private(self.host, str(found[0][4][0])))
@@ -136,7 +136,7 @@ class GuardedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make the pools ones of guarded connections."""
-        super().init_poolmanager(*arguments, **options)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def cut(self) -> None:

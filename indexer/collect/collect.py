@@ -113,9 +113,8 @@ def collect(
             catalogue.forgotten(),
         )
         keeper.sweep()
-        run = _Run(
-            settings, sources, options, into, journal, shelf, keeper, lanes, _Provenance(catalogue, into, journal)
-        )
+        desk = _Desk(into, journal, shelf, keeper, lanes, _Provenance(catalogue, into, journal))
+        run = _Run(sources, options, settings, desk)
         with _written(into), progress("collecting") as told:
             run.go(told)
     finally:
@@ -180,24 +179,25 @@ class _Provenance:
         self._rows, self._gone = [], []
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a run works with."""
+
+    into: Path
+    journal: Journal
+    shelf: AnswerShelf
+    keeper: Keeper
+    lanes: Lanes
+    provenance: _Provenance
+
+
 class _Run:
     """What one run knows."""
 
-    def __init__(  # noqa: PLR0913  # it is made in one place, of parts that are each used
-        self,
-        settings: Settings,
-        sources: Sequence[Source],
-        options: CollectOptions,
-        into: Path,
-        journal: Journal,
-        shelf: AnswerShelf,
-        keeper: Keeper,
-        lanes: Lanes,
-        provenance: _Provenance,
-    ) -> None:
-        self._settings, self._sources, self._options, self._into = settings, sources, options, into
-        self._journal, self._shelf, self._keeper, self._lanes = journal, shelf, keeper, lanes
-        self._provenance = provenance
+    def __init__(self, sources: Sequence[Source], options: CollectOptions, settings: Settings, desk: _Desk) -> None:
+        self._sources, self._options, self._settings = sources, options, settings
+        self._into, self._journal, self._shelf = desk.into, desk.journal, desk.shelf
+        self._keeper, self._lanes, self._provenance = desk.keeper, desk.lanes, desk.provenance
         self._taken: dict[str, int] = {}
         self._pages: dict[str, list[_Visit]] = {}
         self._visited: set[tuple[int, str]] = set()

@@ -47,7 +47,7 @@ def credit_of_figure(element: Tag, base: str) -> Credit:
     figure = element.find_parent("figure")
     if figure is None:
         return Credit()
-    author = figure.find(attrs={"rel": "author"}) or figure.find(attrs={"itemprop": "author"})
+    author = figure.select_one("[rel~=author]") or figure.select_one("[itemprop~=author]")
     return Credit(
         _linked(figure.find("a", rel="license"), base), _short(author.get_text(" ", strip=True)) if author else ""
     )

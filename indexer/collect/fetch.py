@@ -68,8 +68,9 @@ class Moved:
 class Trouble(FetchFailed):
     """A failure that may pass: the same may be asked again.
 
-    `wait` is how long the host wants to be left alone, in seconds, None where it does not say; `of_host` says whether
-    the whole host is in trouble, and not only the address; `unreachable`, whether it could not even be spoken to, and `offline`, whether there may be no network at all.
+    `wait` is how long the host wants to be left alone, in seconds, None where it does not say. `of_host` says whether
+    the whole host is in trouble, and not only the address, `unreachable`, whether it could not even be spoken to, and
+    `offline`, whether there may be no network at all.
     """
 
     def __init__(
@@ -86,8 +87,11 @@ class Trouble(FetchFailed):
         self.wait, self.of_host, self.unreachable, self.offline = wait, of_host or unreachable, unreachable, offline
 
 
-def ask(session: Session, question: Question) -> Answer | Moved:
-    """Ask once. Raises FetchRefused, Trouble where it may pass, and FetchFailed where it will not."""
+def ask(session: Session, question: Question, at_head: Callable[[], None] | None = None) -> Answer | Moved:
+    """Ask once. `at_head` is called when the host begins to answer: by then the request is known to have reached it.
+
+    Raises FetchRefused, Trouble where it may pass, and FetchFailed where it will not.
+    """
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     late = Event()
 
@@ -101,7 +105,10 @@ def ask(session: Session, question: Question) -> Answer | Moved:
     alarm.daemon = True
     alarm.start()
     try:
-        return _exchange(session, question)
+        answer = _exchange(session, question, at_head)
+        if late.is_set():  # a head that was cut off looks like a whole one
+            raise _late(question)
+        return answer
     except FetchFailed as failure:
         if late.is_set():
             raise _late(question) from failure
@@ -118,13 +125,15 @@ def _late(question: Question) -> FetchFailed:
     return FetchFailed(TOO_SLOW, f"the answer was not there within {question.seconds:g} seconds")
 
 
-def _exchange(session: Session, question: Question) -> Answer | Moved:
+def _exchange(session: Session, question: Question, at_head: Callable[[], None] | None) -> Answer | Moved:
     """Send the request, judge the head of the answer, and read its body."""
     timeout = (min(CONNECT_SECONDS, question.seconds), min(SILENCE_SECONDS, question.seconds))
     response = session.get(
         question.address, headers=question.headers(), stream=True, allow_redirects=False, timeout=timeout
     )
     with response:
+        if at_head:
+            at_head()
         status = response.status_code
         if response.is_redirect:
             return Moved(_target(question.address, response))
@@ -182,7 +191,8 @@ def _body(response: Response, most: int) -> bytes:
         parts.append(part)
         if size > most or received > most:
             raise _too_large(most)
-    if expected is not None and received < expected or unpack and not unpack.eof:
+    # A body without a length ends with the connection: where that broke within the head, nothing at all came.
+    if received < (1 if expected is None else expected) or (unpack and not unpack.eof):
         raise Trouble(CUT_OFF, f"the answer ended after {received:,} bytes")
     return b"".join(parts)
 
@@ -223,7 +233,7 @@ def _short(error: BaseException) -> str:
 
 def media_types(*accepted: str) -> Callable[[str], bool]:
     """Return a test that likes the media types given; one that ends with a slash stands for all that begin so."""
-    return lambda kind: any(kind == one or one.endswith("/") and kind.startswith(one) for one in accepted)
+    return lambda kind: any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in accepted)
 
 
 PICTURES = media_types("image/", "application/octet-stream", "binary/octet-stream", "application/force-download")

@@ -64,8 +64,8 @@ class ForgetReport:
                 f"and {len(self.snapshots)} snapshots that hold them"
             )
         lines = [
-            f"forgotten: {len(self.pictures)} pictures, {len(self.files)} files, {self.addresses} addresses, "
-            f"{self.embeddings} embeddings, {self.thumbnails} thumbnails, {len(self.snapshots)} snapshots"
+            f"forgotten: {len(self.pictures)} pictures, {len(self.files)} files, {self.addresses} addresses",
+            f"and {self.embeddings} embeddings, {self.thumbnails} thumbnails, {len(self.snapshots)} snapshots",
         ]
         if self.snapshot:
             lines.append(f"published {self.snapshot} without them")
@@ -256,7 +256,7 @@ def _forget_addresses(library: Path, pictures: Sequence[str], rows: Sequence[Col
     journal = Journal(library)
     try:
         gone = journal.forget(
-            set(pictures), lambda address: address in mine or bool(source) and comes_from(address, source)
+            set(pictures), lambda address: address in mine or (bool(source) and comes_from(address, source))
         )
     finally:
         journal.close()

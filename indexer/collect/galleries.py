@@ -31,8 +31,8 @@ ICON_BY_NAME, ICON_BY_SIZE, NOT_A_FORMAT = "an icon by its name", "an icon by it
 PAGE_FORBIDS = "the page forbids it"
 
 _ICONS = frozenset(
-    "sprite sprites icon icons favicon logo logos spacer pixel blank transparent placeholder loading loader spinner "
-    "badge button btn emoji smiley captcha tracking tracker beacon counter 1x1".split()
+    """sprite sprites icon icons favicon logo logos spacer pixel blank transparent placeholder loading loader spinner
+    badge button btn emoji smiley captcha tracking tracker beacon counter 1x1""".split()  # noqa: SIM905  # legible
 )
 _ICON_FOLDERS = frozenset({"icon", "icons", "emoji", "emojis", "sprites", "smilies", "favicons"})
 _FOREIGN = frozenset({".svg", ".svgz", ".ico", ".avif", ".heic", ".tif", ".tiff", ".jxl", ".mp4", ".webm"})
@@ -41,14 +41,16 @@ _ORIGINALS = ("data-iurl", "data-original", "data-full", "data-large")
 _SETS = ("srcset", "data-srcset", "data-lazy-srcset")
 _LAZY = ("data-src", "data-lazy-src", "data-lazy", "src")
 _NEXT = frozenset(
-    "next|next page|next results|older|older posts|more results|次|次へ|次のページ|weiter|nächste seite|suivant|siguiente".split(
-        "|"
-    )
+    {"next", "next page", "next results", "older", "older posts", "more results", "次", "次へ", "次のページ"}
 )
-_ARROWS = "»›→>⟩▶ \t\n\r\f\xa0"
+_NEXT_SIGNS = ("»", "\u203a", "→")
+_ARROWS = "".join((*_NEXT_SIGNS, "> \t\n\r\f\xa0"))
 _SAVED_FROM = re.compile(rb"<!-- saved from url=\([0-9]{1,5}\)(https?://[^\s<>]{1,4000})")
 """What browsers write into a page that they save: the address that it came from."""
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
+
+
+NOBODY = Credit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class PictureReference:
 
     address: str
     page: str
-    credit: Credit = Credit()
+    credit: Credit = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,11 +383,11 @@ def _next_links(soup: BeautifulSoup) -> Iterator[Tag]:
     )
     for link in anchors:
         texts = (link.get_text(" ", strip=True)[:40], str(link.get("aria-label") or "")[:40])
-        if any(text.strip(_ARROWS).lower() in _NEXT or text.strip() in ("»", "›", "→") for text in texts if text):
+        if any(text.strip(_ARROWS).lower() in _NEXT or text.strip() in _NEXT_SIGNS for text in texts if text):
             yield link
 
 
 def _words(element: Tag, name: str) -> set[str]:
     """Return the words of an attribute that holds several."""
-    value = element.get(name) or []
+    value: str | Iterable[str] = element.get(name) or []
     return {word.lower() for word in (value.split() if isinstance(value, str) else value)}

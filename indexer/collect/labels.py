@@ -17,15 +17,17 @@ from indexer.tables import read_tables
 from recommender.errors import BadLibrary, BadSources
 from recommender.folders import flush
 
+_Key = tuple[str, ...]
+
 
 def write_labels(root: Path, sources: Sequence[Source]) -> None:
     """Bring `shows.csv` and `characters.csv` up to date. Raises BadLibrary, BadSources where the two disagree."""
     read_tables(root)  # says what is wrong with a table before anything is added to it
-    shows = {
+    shows: dict[_Key, dict[str, str]] = {
         (source.show,): {"title": source.title, "year": "" if source.year is None else str(source.year)}
         for source in _merged(sources, "show")
     }
-    characters = {
+    characters: dict[_Key, dict[str, str]] = {
         (source.show, source.character): {"name": source.character_name, "type": source.type or ""}
         for source in _merged(sources, "label")
     }
@@ -45,7 +47,7 @@ def _merged(sources: Sequence[Source], by: str) -> list[Source]:
 
 
 def _update(
-    file: Path, keys: tuple[str, ...], columns: tuple[str, ...], wanted: Mapping[tuple[str, ...], Mapping[str, str]]
+    file: Path, keys: tuple[str, ...], columns: tuple[str, ...], wanted: Mapping[_Key, Mapping[str, str]]
 ) -> None:
     """Add missing rows and cells to a table; a table that has all of them is not touched."""
     rows = _rows(file) or [[*keys, *columns]]
@@ -66,9 +68,8 @@ def _update(
         for column, value in values.items():
             there = _cell(row, places[column])
             if value and there and there != _composed(value) and column == "type":
-                raise BadSources(
-                    f"{'/'.join(key)} has the type {value!r} in the sources and {there!r} in {file}: correct one of them"
-                )
+                label = "/".join(key)
+                raise BadSources(f"{label} is {value} in the sources and {there} in {file}: correct one of them")
             if value and not there:
                 row[places[column]] = value
                 changed = True

@@ -1,9 +1,8 @@
-"""Lanes: one for each host, so that each is asked by one connection, with a pause between two requests, and many hosts
-are asked at once.
+"""Lanes: one for each host. Many hosts are asked at once, each by one connection and with pauses.
 
 A lane asks for its host's robots.txt first, heeds it, waits as long as host and settings want, tries again what may
-pass, and leaves a host alone that asks for it. Not here: one request (`fetch`), the rules (`manners`), and what comes of
-an answer (`collect`).
+pass, and leaves a host alone that asks for it. Not here: one request (`fetch`), the rules (`manners`), and what comes
+of an answer (`collect`).
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ class Doors:
 
     session: Callable[[], Session]
     shelve: Callable[[Answer], None]
-    ask: Callable[[Session, Question], Answer | Moved] = ask
+    ask: Callable[[Session, Question, Callable[[], None]], Answer | Moved] = ask
 
 
 @dataclass
@@ -288,7 +287,7 @@ class Lanes:
         if not self._wait_turn(lane, origin):
             return None
         self._memory.asked(job.address)
-        answer = self._doors.ask(session, job.question)
+        answer = self._doors.ask(session, job.question, lambda: self._rest(lane, origin))
         self.online, origin.troubles = True, 0
         if isinstance(answer, Answer):
             self._doors.shelve(answer)
@@ -299,11 +298,14 @@ class Lanes:
         """Wait until the host may be asked again; tell whether the program still goes on."""
         while (left := lane.next_start - self._clock.now()) > 0 and not self._stop.is_set():
             self._clock.wait(left, self._stop)
-        delay = max(self._pause.seconds, origin.robots.delay if origin.robots else 0.0)
-        lane.next_start = self._clock.now() + delay
+        self._rest(lane, origin)
         with self._lock:
             self.requests += not self._stop.is_set()
         return not self._stop.is_set()
+
+    def _rest(self, lane: _Lane, origin: _Origin) -> None:
+        """Leave the host in peace from now on: told before it is asked, and again when it begins to answer."""
+        lane.next_start = self._clock.now() + max(self._pause.seconds, origin.robots.delay if origin.robots else 0.0)
 
     def _again_or_not(self, lane: _Lane, job: Job, trouble: Trouble) -> None:
         """Queue a job again, or give up: the job, or the whole host."""
@@ -365,26 +367,30 @@ class Lanes:
                 return None
             question = Question(address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True)
             try:
-                answer = self._doors.ask(session, question)
+                answer = self._doors.ask(session, question, lambda: self._rest(lane, origin))
             except Trouble:
                 raise
-            except FetchFailed as error:
-                self.online = True
-                if error.why.isdigit():
-                    return int(error.why), ""
-                origin.objection = FetchFailed(error.why, f"robots.txt of {origin.name} cannot be had: {error}")
-                return None
-            except FetchRefused as error:
-                if error.rule == NOT_WANTED:  # a picture in its place says nothing
-                    return 200, ""
-                origin.objection = error
-                return None
+            except (FetchFailed, FetchRefused) as error:
+                return self._without_robots(origin, error)
             self.online = True
             if isinstance(answer, Answer):
                 return answer.status, answer.data.decode("utf-8", "replace")
             address = answer.to
         # After five redirects, or one to nowhere, a crawler may take it that there is none (RFC 9309, 2.3.1.2).
         return 404, ""
+
+    def _without_robots(self, origin: _Origin, error: FetchFailed | FetchRefused) -> tuple[int, str] | None:
+        """Return what a robots.txt says that is not there, or note why its host is out of the question."""
+        if isinstance(error, FetchRefused):
+            if error.rule == NOT_WANTED:  # a picture in its place says nothing
+                return 200, ""
+            origin.objection = error
+            return None
+        self.online = True
+        if error.why.isdigit():
+            return int(error.why), ""
+        origin.objection = FetchFailed(error.why, f"robots.txt of {origin.name} cannot be had: {error}")
+        return None
 
 
 def origin_of(address: str) -> str:

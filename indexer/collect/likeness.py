@@ -28,7 +28,7 @@ def colours_of(image: DecodedImage) -> bytes:
     sums = np.add.reduceat(np.add.reduceat(image.pixels, rows, axis=0, dtype=np.int64), columns, axis=1)
     tall = np.diff(np.append(rows, height))[:, None, None]
     wide = np.diff(np.append(columns, width))[None, :, None]
-    return (sums / np.maximum(tall * wide, 1)).astype(np.uint8).tobytes()
+    return bytes((sums / np.maximum(tall * wide, 1)).astype(np.uint8).tobytes())
 
 
 class Likenesses:

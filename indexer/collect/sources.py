@@ -19,7 +19,7 @@ from recommender.errors import BadSources
 from recommender.types import TYPE_NAMES
 
 MOST_PAGES = 10
-"""Pages of one gallery that are looked at where its source does not say how many: next-page links can go on for ever."""
+"""Pages of one gallery that are looked at unless its source says how many: next-page links can go on for ever."""
 
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 """What one of the usual file systems takes in no name."""

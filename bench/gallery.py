@@ -98,10 +98,12 @@ class GalleryServer:
     A context manager: within the block `hosts` answer, each by its address `http://127.0.0.n:port`.
     """
 
-    def __init__(self, hosts: int = 1, pictures: int = 10, record: Record | None = None, robots: str = ROBOTS) -> None:
+    def __init__(
+        self, hosts: int = 1, pictures: int = 10, record: Record | None = None, per_page: int = PER_PAGE
+    ) -> None:
         self.record = record or Record()
         self._servers = [
-            _Host((f"127.0.0.{number + 1}", 0), self.record, number, pictures // hosts, robots)
+            _Host((f"127.0.0.{number + 1}", 0), self.record, number, pictures // hosts, per_page)
             for number in range(hosts)
         ]
 
@@ -140,9 +142,9 @@ class _Host(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, place: tuple[str, int], record: Record, number: int, pictures: int, robots: str) -> None:
+    def __init__(self, place: tuple[str, int], record: Record, number: int, pictures: int, per_page: int) -> None:
         super().__init__(place, _Handler)
-        self.record, self.number, self.pictures, self.robots = record, number, pictures, robots
+        self.record, self.number, self.pictures, self.per_page = record, number, pictures, per_page
         self.stopping = threading.Event()
         self.seen: set[str] = set()
 
@@ -170,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._status = 200
         name = path.strip("/").partition(".")[0]
         if path == "/robots.txt":
-            self._send(self.server.robots.encode(), "text/plain")
+            self._send(ROBOTS.encode(), "text/plain")
         elif path.startswith("/gallery/"):
             self._gallery(int(name.rpartition("/")[2]))
         elif path.startswith("/p/"):
@@ -207,7 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-None-Match") == tag:
             self._send(b"", "text/html", 304)
             return
-        first, last = (number - 1) * PER_PAGE, min(number * PER_PAGE, self.server.pictures)
+        first = (number - 1) * self.server.per_page
+        last = min(first + self.server.per_page, self.server.pictures)
         images = [f'<img src="/p/{self.server.number}-{one}.jpg" width="96">' for one in range(first, last)]
         images += [f'<img src="/private/{number}.jpg">', f'<a href="/x/{number}.secret.jpg">larger</a>']
         following = f'<a rel="next" href="{number + 1}.html">next</a>' if last < self.server.pictures else ""

@@ -45,6 +45,8 @@ _NEXT = frozenset(
 )
 _NEXT_SIGNS = ("»", "\u203a", "→")
 _ARROWS = "".join((*_NEXT_SIGNS, "> \t\n\r\f\xa0"))
+_SET_ADDRESS = re.compile(r"[\s,]*([^\s]+)")
+_SET_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([wx])")
 _SAVED_FROM = re.compile(rb"<!-- saved from url=\([0-9]{1,5}\)(https?://[^\s<>]{1,4000})")
 """What browsers write into a page that they save: the address that it came from."""
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
@@ -238,16 +240,15 @@ def largest_of_set(text: str) -> str:
 
 def _set_entries(text: str) -> Iterator[tuple[str, float, str]]:
     """Yield address, number and unit of each entry of a `srcset`; an entry without a descriptor is `1x`."""
-    words = iter(text.split())
-    for word in words:
-        address, amount, unit = word.strip(","), 1.0, "x"
-        if not word.endswith(","):
-            for descriptor in words:
-                found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([wx])", descriptor.rstrip(","))
-                if found:
-                    amount, unit = float(found[1]), found[2]
-                if descriptor.endswith(","):
-                    break
+    at = 0
+    while found := _SET_ADDRESS.match(text, at):
+        address, at, amount, unit = found[1].rstrip(","), found.end(), 1.0, "x"
+        if not found[1].endswith(","):
+            end = text.find(",", at)
+            described, at = (text[at:], len(text)) if end < 0 else (text[at:end], end)
+            sizes = (_SET_SIZE.fullmatch(word) for word in described.split())
+            for size in filter(None, sizes):
+                amount, unit = float(size[1]), size[2]
         if address:
             yield address, amount, unit
 

@@ -55,8 +55,8 @@ class Run:
 def measure_collecting(effort: Effort = Effort()) -> Figures:
     """Collect three libraries, and compare what came of it with what the gallery counted."""
     with TemporaryDirectory() as folder:
-        peace = _in_peace(Path(folder) / "peace", effort)
-        killed = _killed(Path(folder) / "killed", effort)
+        peace = in_peace(Path(folder) / "peace", effort)
+        killed = killed_and_resumed(Path(folder) / "killed", effort)
         bad = _misbehaving(Path(folder) / "bad")
     figures = {
         **peace,
@@ -84,7 +84,8 @@ def measure_collecting(effort: Effort = Effort()) -> Figures:
     return Figures(figures, lines)
 
 
-def _in_peace(folder: Path, effort: Effort) -> dict[str, Any]:
+def in_peace(folder: Path, effort: Effort) -> dict[str, Any]:
+    """Collect everything in one run, and measure speed and memory."""
     with _gallery(folder, effort.hosts, effort.pictures) as (hosts, log):
         run = _collect(folder, hosts, effort.delay)
         asked = _asked(log)
@@ -109,7 +110,7 @@ def _in_peace(folder: Path, effort: Effort) -> dict[str, Any]:
     }
 
 
-def _killed(folder: Path, effort: Effort) -> dict[str, Any]:
+def killed_and_resumed(folder: Path, effort: Effort) -> dict[str, Any]:
     """Kill a collector again and again, and let it end at last."""
     seconds = effort.pictures / effort.hosts * effort.delay / (effort.kills + 1)
     with _gallery(folder, effort.hosts, effort.pictures) as (hosts, log):

@@ -36,8 +36,10 @@ from recommender.errors import BadLibrary, BuildError, FetchFailed, FetchRefused
 from recommender.images import Limits
 from recommender.settings import Settings
 
-PAGE_BYTES = 8_000_000
-"""A saved page of search results holds its thumbnails as text; no page needs more."""
+PAGE_BYTES = 4_000_000
+"""The largest page that a host may send."""
+SAVED_BYTES = 32_000_000
+"""The largest saved page: one of search results holds its thumbnails as text."""
 PAGE_HOURS = 24
 """How long a page that was read is not asked for again: a run that is stopped goes on with the pages it has."""
 HOPS = 5
@@ -231,8 +233,8 @@ class _Run:
         """Take the pictures of a saved page."""
         source, report = self._sources[number], self.reports[number]
         try:
-            if file.stat().st_size > PAGE_BYTES:
-                report.trouble(str(file), "refused", "too large", f"the page has more than {PAGE_BYTES:,} bytes")
+            if file.stat().st_size > SAVED_BYTES:
+                report.trouble(str(file), "refused", "too large", f"the page has more than {SAVED_BYTES:,} bytes")
                 return
             page = Page.saved(file, source.base)
         except OSError as error:

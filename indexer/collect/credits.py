@@ -6,8 +6,10 @@ Not here: which pictures a page shows (`galleries`).
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin
 
@@ -15,6 +17,10 @@ from bs4 import BeautifulSoup, Tag
 
 LONGEST = 500
 """Letters of a licence or author that are kept: more is no credit but a text about one."""
+MOST_WITHIN = 50
+"""Elements within another that are looked at: figures within figures would else take time without end."""
+FURTHEST = 20
+"""Levels up to which an element is looked for around another."""
 _DEEPEST = 50
 """Levels of JSON-LD that are looked into."""
 _LICENCES = ("dcterms.license", "dc.license", "dcterms.rights", "dc.rights", "license", "copyright")
@@ -38,19 +44,44 @@ def credit_of_page(soup: BeautifulSoup, base: str) -> Credit:
     stated = Credit(_meta(soup, _LICENCES), _meta(soup, _AUTHORS))
     head = soup.find("link", rel="license")
     named = _linked(head, base) if isinstance(head, Tag) else ""
-    outside = (link for link in soup.find_all(["a"], rel="license") if link.find_parent("figure") is None)
+    links = soup.find_all(["a"], rel="license", limit=MOST_WITHIN)
+    outside = (link for link in links if _figure_around(link) is None)
     return Credit(named or _linked(next(outside, None), base)).or_else(stated)
 
 
 def credit_of_figure(element: Tag, base: str) -> Credit:
     """Return what the `figure` around a picture states about it."""
-    figure = element.find_parent("figure")
+    figure = _figure_around(element)
     if figure is None:
         return Credit()
-    author = figure.select_one("[rel~=author]") or figure.select_one("[itemprop~=author]")
+    licence = author = None
+    for one in within(figure):
+        rel = one.get("rel") or ()
+        licence = licence or (one if one.name == "a" and "license" in rel else None)
+        author = author or (one if "author" in rel or "author" in str(one.get("itemprop") or "").split() else None)
     return Credit(
-        _linked(figure.find("a", rel="license"), base), _short(author.get_text(" ", strip=True)) if author else ""
+        _linked(licence, base),
+        _short(" ".join(map(str, author.find_all(string=True, limit=MOST_WITHIN)))) if author else "",
     )
+
+
+def within(element: Tag) -> Iterator[Tag]:
+    """Yield the elements within another one, level by level: the first MOST_WITHIN of them.
+
+    Beautiful Soup's own `descendants` first looks for the last one, which takes long where a page is deep.
+    """
+    waiting = deque(islice(element.contents, MOST_WITHIN))
+    for _ in range(MOST_WITHIN):
+        if not waiting:
+            return
+        one = waiting.popleft()
+        if isinstance(one, Tag):
+            yield one
+            waiting.extend(islice(one.contents, MOST_WITHIN))
+
+
+def _figure_around(element: Tag) -> Tag | None:
+    return next((one for one in islice(element.parents, FURTHEST) if one.name == "figure"), None)
 
 
 def linked_data(soup: BeautifulSoup) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-from indexer.collect.credits import Credit, credit_of_figure, credit_of_object, credit_of_page, linked_data
+from indexer.collect.credits import Credit, credit_of_figure, credit_of_object, credit_of_page, linked_data, within
 from indexer.collect.manners import AGENT, FOLLOWS_NOT, KEEPS_OUT, directives
 from indexer.collect.sources import Source
 from indexer.library import EXTENSIONS
@@ -24,6 +24,8 @@ ICON_SIDE = 48
 """A picture that its page shows smaller than this, in CSS pixels, is an icon, an emoji or a tracking pixel."""
 WIDEST = 4096
 """The widest entry of a `srcset` that is taken, in pixels: wider ones are beyond what any picture here may have."""
+MOST_ELEMENTS = 5_000
+"""Images and links of a page that are looked at: no gallery has more on one page."""
 LONGEST_ADDRESS = 4_000
 """Letters of an address, `data:` aside; servers refuse longer ones."""
 
@@ -177,9 +179,9 @@ def gallery_of(page: Page, source: Source, name: str = "") -> Gallery:
         icon_side=source.min_side or ICON_SIDE,
     )
     if source.select:
-        _take_elements(soup.select(source.select), finds)
+        _take_elements(soup.select(source.select, limit=MOST_ELEMENTS), finds)
     else:
-        _take_elements(soup.find_all(["picture", "a", "img"]), finds)
+        _take_elements(soup.find_all(["picture", "a", "img"], limit=MOST_ELEMENTS), finds)
         _take_metadata(soup, finds)
         _take_linked_data(soup, finds)
     if source.select:
@@ -284,18 +286,18 @@ def _take_elements(elements: Iterable[Tag], finds: _Finds) -> None:
             link = str(element.get("href") or "")
             if leads_to_picture(link):
                 finds.add(link, credit)
-                done |= {id(inner) for inner in element.find_all(["img", "picture"])}
+                done |= {id(inner) for inner in within(element)}
         elif element.name == "picture":
-            inner = element.find("img")
-            link = _of_picture(element, inner if isinstance(inner, Tag) else None)
-            finds.add(link, credit, _sides(inner) if isinstance(inner, Tag) else ())
-            done |= {id(one) for one in element.find_all("img")}
+            inner = next((one for one in within(element) if one.name == "img"), None)
+            link = _of_picture(element, inner)
+            finds.add(link, credit, _sides(inner) if inner else ())
+            done |= {id(one) for one in within(element)}
         elif element.name in ("img", "source"):
             finds.add(_of_image(element), credit, _sides(element))
         elif element.name == "meta":
             finds.add(str(element.get("content") or ""), credit)
         else:
-            inside = element.find_all(["picture", "a", "img"])
+            inside = element.find_all(["picture", "a", "img"], limit=MOST_ELEMENTS)
             _take_elements((one for one in inside if id(one) not in done), finds)
             done |= {id(one) for one in inside}
         done.add(id(element))
@@ -305,8 +307,8 @@ def _of_picture(element: Tag, image: Tag | None) -> str:
     """Return the link of a `picture`: the largest of its sources in a format that can be read, else its image."""
     sources = [
         str(source.get("srcset") or source.get("data-srcset") or "")
-        for source in element.find_all("source")
-        if str(source.get("type") or "image/jpeg").lower() in _ACCEPTED_TYPES
+        for source in within(element)
+        if source.name == "source" and str(source.get("type") or "image/jpeg").lower() in _ACCEPTED_TYPES
     ]
     if image is not None:
         original = next((str(image[name]) for name in _ORIGINALS if image.get(name)), "")

@@ -15,7 +15,9 @@ from recommender.types import DecodedImage
 
 GRID = 8
 COLOURS_APART = 6.0
-"""The most that two pictures' grids may differ on average, in steps of 0..255."""
+"""The most that two pictures' grids may differ on average, in steps of 0..255. Of 900 copies of real pictures, scaled
+to 40 % and saved at quality 50 at worst, 98 % are within this and `HASH_BITS`; 900 real pictures have 7 such pairs, all
+of one character and scene each."""
 PROPORTIONS_APART = 0.04
 """The most that two pictures' ratios of width to height may differ, as a share of the larger."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -130,6 +129,6 @@ def test_answers_come_back_as_they_were(tmp_path: Path) -> None:
     with full_disk(10), pytest.raises(OSError, match="large"):
         shelf.put(Answer(B, 200, "", bytes(100)))
     assert shelf.get(B) is None
-    assert len(os.listdir(tmp_path)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
     shelf.drop(A)
     assert A not in shelf

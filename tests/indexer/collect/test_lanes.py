@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_a_host_is_asked_for_its_rules_first_and_left_in_peace_between(world: Wo
     assert len(found) == 5
     assert world.asked[0][0] == f"{HOST}/robots.txt"
     times = [time for _, time in world.asked]
-    assert all(later - sooner >= 1 for sooner, later in zip(times, times[1:], strict=False))
+    assert all(later - sooner >= 1 for sooner, later in pairwise(times))
     assert times[-1] == pytest.approx(5)
 
 
@@ -134,7 +135,7 @@ def test_a_robots_txt_that_is_known_is_not_asked_for(world: World) -> None:
         (Trouble("503", "down"), False),
     ],
 )
-def test_a_host_without_robots_txt(world: World, answer: Any, allowed: bool) -> None:  # noqa: FBT001
+def test_a_host_without_robots_txt(world: World, answer: Any, allowed: bool) -> None:
     """None at all allows everything; one that cannot be had allows nothing, and is not asked for again and again."""
     world.script[f"{HOST}/robots.txt"] = [answer]
     found = _outcomes(_lanes(world), *(_job(f"/{number}") for number in range(6)))
@@ -223,7 +224,7 @@ def test_hosts_do_not_wait_for_each_other() -> None:
     _outcomes(_lanes(world), _job("https://one.example/1"), _job("http://one.example/2"))
     times = [time for _, time in world.asked]
     assert len(times) == 4
-    assert all(later - sooner >= 1 for sooner, later in zip(times, times[1:], strict=False))
+    assert all(later - sooner >= 1 for sooner, later in pairwise(times))
 
 
 def test_what_nobody_foresaw_is_raised(world: World) -> None:

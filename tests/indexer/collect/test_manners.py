@@ -24,7 +24,7 @@ HOST = "https://www.example"
         ("", "/a.jpg", True),
     ],
 )
-def test_robots(rules: str, path: str, allowed: bool) -> None:  # noqa: FBT001  # pytest passes it by name
+def test_robots(rules: str, path: str, allowed: bool) -> None:  # pytest passes it by name
     """Wildcards, the longest match and the rules for this program in particular are understood (RFC 9309)."""
     assert Robots(rules).allows(HOST + path) is allowed
 

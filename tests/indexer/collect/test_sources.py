@@ -98,7 +98,7 @@ def test_what_is_no_toml(file: Path) -> None:
     """A syntax error, another character set and a missing file are one sentence each."""
     assert "no valid TOML" in _complaint(file, "[[source]\n")
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(BadSources, match="no text in UTF-8|not text in UTF-8"):
+    with pytest.raises(BadSources, match="not text in UTF-8"):
         read_sources(file)
     with pytest.raises(BadSources, match="cannot be read"):
         read_sources(file.with_name("none.toml"))

@@ -71,6 +71,16 @@ def serve(home: Path | None, file: Path | None, *, quick: bool) -> None:
     publish(measure_serving(settings_of(home), 20 if quick else 200), file)
 
 
+@bench.command(epilog="\b\nExamples:\n  sokkuri bench collect --quick\n  sokkuri bench collect --json collect.json")
+@quick
+@json_file
+def collect(file: Path | None, *, quick: bool) -> None:
+    """Collect from a gallery of 20 hosts on this machine: how fast, killed ten times, and from one that misbehaves."""
+    from bench.collect import QUICK, Effort, measure_collecting
+
+    publish(measure_collecting(QUICK if quick else Effort()), file)
+
+
 @bench.command(epilog="\b\nExample:\n  sokkuri bench imports --json imports.json")
 @quick
 @json_file

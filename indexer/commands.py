@@ -14,7 +14,7 @@ import click
 
 from indexer.library import Reject
 from indexer.progress import say
-from indexer.workplace import workplace
+from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
 from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, settings_of
 
@@ -311,6 +311,66 @@ def reindex(library: Path, home: Path | None, *, dry_run: bool, as_json: bool) -
     click.echo(report.to_text())
 
 
+@click.command(
+    epilog="\b\nExamples:\n  sokkuri collect sources.toml --into pictures/\n"
+    "  sokkuri collect sources.toml --into pictures/ --retry-failed\n"
+    '\b\nA source in SOURCES.toml:\n  [[source]]\n  show = "one-piece"\n  character = "luffy"\n'
+    '  type = "male"\n  pages = ["https://gallery.example/luffy", "saved/luffy.html"]'
+)
+@click.argument("sources", type=click.Path(path_type=Path))
+@click.option(
+    "--into", required=True, type=click.Path(path_type=Path), help="The library: a folder, made where there is none."
+)
+@click.option("--retry-failed", is_flag=True, help="Ask again for every address that failed, however often.")
+@click.option("--refresh", is_flag=True, help="Ask again for pages that were read less than a day ago.")
+@json_option
+@home_option
+def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool, refresh: bool, as_json: bool) -> None:
+    """Collect the pictures that the pages in SOURCES.toml show into a library, politely.
+
+    robots.txt and a pause between two requests are heeded. It can be stopped at any moment; the next run goes on.
+    """
+    from indexer.collect.collect import CollectOptions, warn_without_contact
+    from indexer.collect.collect import collect as run
+    from indexer.collect.sources import read_sources
+
+    settings = settings_of(home)
+    wanted = read_sources(sources)
+    warn_without_contact(settings, wanted)
+    with workplace(settings, "collect") as catalogue, interrupted_by_sigterm():
+        report = run(settings, catalogue, wanted, into, CollectOptions(retry_failed, refresh))
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+
+
+@click.command(
+    epilog="\b\nExamples:\n  sokkuri forget --source https://gallery.example/ann/\n"
+    "  sokkuri forget --picture 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --dry-run"
+)
+@click.option("--source", default="", help="Forget what came from addresses, or pages, that begin with this.")
+@click.option(
+    "--picture",
+    default="",
+    callback=lambda _context, _option, value: _picture_id(value),
+    help="Forget the picture with this id, the SHA-256 of its file.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@json_option
+@home_option
+def forget(source: str, picture: str, home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    """Remove pictures on demand: file, provenance, embedding, thumbnail and index entry; publish without them.
+
+    Snapshots that hold them go too, so that no rollback brings them back. Only hashes stay, and keep them out.
+    """
+    from indexer.collect.forget import forget as run
+
+    if bool(source) == bool(picture):
+        raise click.UsageError("name either --source ADDRESS-PREFIX or --picture ID")
+    settings = settings_of(home)
+    with workplace(settings, "forget") as catalogue:
+        report = run(settings, catalogue, source=source, picture=picture, dry_run=dry_run)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+
+
 @click.command(epilog="\b\nExamples:\n  sokkuri models\n  sokkuri models --json")
 @json_option
 @home_option
@@ -393,6 +453,14 @@ def _phases(values: tuple[str, ...]) -> tuple[tuple[int, int, Any], ...]:
             )
         phases.append((int(found[1]), int(found[2]), found[3] or "whole"))
     return tuple(phases)
+
+
+def _picture_id(value: str) -> str:
+    """Return an id in lower case."""
+    identity = value.strip().lower()
+    if identity and not re.fullmatch("[0-9a-f]{64}", identity):
+        raise click.BadParameter(f"{value!r} is no picture's id, which has 64 hexadecimal digits")
+    return identity
 
 
 def _held_out(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -85,6 +85,12 @@ class EmbeddingTable:
             raise
 
     @classmethod
+    def every(cls, home: Path) -> list[EmbeddingSpace]:
+        """Return the spaces, unprojected, of which a home has a table. Raises Corrupt."""
+        files = sorted((home / "embeddings").glob("*/space.json"))
+        return [_space(file) for file in files]
+
+    @classmethod
     def open(cls, home: Path, space: EmbeddingSpace) -> Self:
         """Open the home's table of a space, whatever its projection. Raises Busy where another process writes to it."""
         return cls(home / "embeddings" / space.unprojected.fingerprint, space.unprojected)
@@ -123,6 +129,30 @@ class EmbeddingTable:
         self._unflushed += len(pictures)
         if self._unflushed >= FLUSHED_EVERY:
             self.flush()
+
+    def remove(self, pictures: Iterable[PictureId]) -> int:
+        """Write the table anew without some pictures, and return how many records that took out. Raises BuildError."""
+        gone = {self._rows[row] for picture in pictures if (row := bytes.fromhex(picture)) in self._rows}
+        if not gone:
+            return 0
+        self.flush()
+        aside = self._file.with_suffix(".aside")
+        records = self._mapped()
+        try:
+            with aside.open("wb") as file:
+                for first in range(0, len(records), FLUSHED_EVERY):
+                    rows = range(first, min(first + FLUSHED_EVERY, len(records)))
+                    file.write(records[[row for row in rows if row not in gone]].tobytes())
+            flush(aside)
+            aside.replace(self._file)
+        except OSError as error:
+            raise BuildError(f"{aside} cannot be written ({error.strerror}): make room and run it again") from None
+        finally:
+            aside.unlink(missing_ok=True)
+        self._stream.close()
+        self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
+        self._stream = self._file.open("ab", buffering=0)
+        return len(gone)
 
     def flush(self) -> None:
         """Return when every record is on the disk."""
@@ -182,12 +212,16 @@ def _claim(file: Path, space: EmbeddingSpace) -> None:
         aside.write_text(json.dumps(space.to_json(), indent=1), encoding="utf-8")
         flush(aside)
         aside.rename(file)
+    if _space(file) != space:
+        raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
+
+
+def _space(file: Path) -> EmbeddingSpace:
+    """Read the space of a table."""
     try:
-        found = EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
+        return EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         raise Corrupt(f"{file} is damaged: move the folder away and run the same again") from None
-    if found != space:
-        raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
 
 
 class Embedder:

@@ -10,27 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from indexer.embed import Embedder, EmbeddingTable
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, scan
 from indexer.progress import progress
+from indexer.publishing import write_checked
 from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
 from recommender.encoders.torch_encoder import TorchBackbone
-from recommender.errors import BuildError, Corrupt, NotFound
-from recommender.folders import sha256
+from recommender.errors import NotFound
 from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
-from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
+from recommender.snapshots import SnapshotContent, open_snapshot
 from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
-
-CHECKED = 100
-"""How many stored pictures have to find themselves before a snapshot is published."""
-ITSELF = 0.999
-"""The least cosine between a stored vector and the embedding that it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +119,7 @@ def _publish(settings: Settings, catalogue: Catalogue, model: ModelFolder, libra
         vectors=vectors,
         created=created,
     )
-    folder = _unused(settings.home / "snapshots", created)
-    try:
-        info = write_snapshot(folder, content, lambda aside: _require_itself(aside, vectors))
-    except RuntimeError as error:  # what FAISS makes of a full disk, at length and over several lines
-        what = str(error).split("failed: ")[-1].splitlines()[0]
-        raise BuildError(f"{folder} cannot be written ({what}): make room and run it again") from error
+    info = write_checked(settings.home / "snapshots", content)
     catalogue.publish(info, rows_of(library))
     return info.id
 
@@ -156,27 +144,6 @@ def rows_of(library: Library) -> LibraryRows:
             for entry in library.entries
         ),
     )
-
-
-def _require_itself(folder: Path, vectors: Matrix) -> None:
-    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt."""
-    snapshot = open_snapshot(folder, sha256(folder / MANIFEST))
-    rows = np.linspace(0, len(vectors) - 1, min(CHECKED, len(vectors))).astype(int)
-    for row in rows:
-        if not vectors[row].any():
-            continue  # a picture without any feature is similar to nothing, itself included
-        nearest = snapshot.index.search(vectors[row], 1)[0]
-        if float(snapshot.index.vector(int(row)) @ vectors[row]) < ITSELF or nearest.similarity < ITSELF:
-            raise Corrupt(f"picture {snapshot.picture(int(row))} does not find itself in the new index: run it again")
-
-
-def _unused(snapshots: Path, created: str) -> Path:
-    """Return a folder for a snapshot of this second: its name sorts by time, and is counted up where it is taken."""
-    stem = created.replace(":", "").replace("-", "")
-    number = 0
-    while (snapshots / f"{stem}-{number:02}").exists():
-        number += 1
-    return snapshots / f"{stem}-{number:02}"
 
 
 class _ThumbnailShelf:

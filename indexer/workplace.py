@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from types import FrameType
 
 from filelock import FileLock, Timeout
 
@@ -43,6 +45,20 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
         with suppress(OSError):  # it only serves a message, and must not hide what the job ended with
             owner.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a job as Ctrl-C does: what it is about is finished, and what it has is written."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def now() -> str:

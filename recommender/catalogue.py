@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from itertools import islice
 from operator import attrgetter
@@ -28,6 +28,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -37,7 +38,9 @@ from recommender.errors import BadLibrary, CatalogueVersion, NoSnapshot, NotFoun
 from recommender.tables import (
     Base,
     Characters,
+    Collected,
     Files,
+    Forgotten,
     Models,
     Pictures,
     Publications,
@@ -92,6 +95,23 @@ class FileRow:
     height: int
     format: str
     perceptual_hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedRow:
+    """Where a collected picture came from: `tables.Collected` says what each field means."""
+
+    library: str
+    path: str
+    picture: PictureId
+    address: str
+    page: str
+    source: str
+    fetched: str
+    status: int
+    etag: str = ""
+    licence: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +240,75 @@ class Catalogue:
         wanted = _wanted("files", rows, attrgetter(*_FILE_COLUMNS), {"library": library})
         with self._writing() as connection:
             wanted.delete(connection, wanted.write_changes(connection))
+
+    def remember_collected(self, rows: Sequence[CollectedRow], gone: Sequence[tuple[str, str]] = ()) -> None:
+        """Add or renew where pictures came from, and drop the rows of files, by library and path, that are `gone`."""
+        columns = Base.metadata.tables["collected"].columns
+        places = [*((row.library, row.path) for row in rows), *gone]
+        statement = delete(Collected).where(columns.library == bindparam("in"), columns.path == bindparam("at"))
+        with self._writing() as connection:
+            _execute_each(connection, statement, ({"in": library, "at": path} for library, path in places))
+            _execute_each(connection, insert(Collected), map(asdict, rows))
+
+    def collected(self, picture: str | None = None, library: str | None = None) -> list[CollectedRow]:
+        """Return where pictures came from: one picture, or all of `library`, or all; by library and path."""
+        query = select(Collected.__table__).order_by(Collected.library, Collected.path)
+        if picture is not None:
+            query = query.where(Collected.picture == picture)
+        if library is not None:
+            query = query.where(Collected.library == library)
+        with self._reading() as connection:
+            return [CollectedRow(*values) for values in _each(connection, query)]
+
+    def collected_from(self, prefix: str) -> list[CollectedRow]:
+        """Return the rows whose picture's, or page's, address begins with `prefix`."""
+        begins = [column.startswith(prefix, autoescape=True) for column in (Collected.address, Collected.page)]
+        with self._reading() as connection:
+            found = [CollectedRow(*row) for row in _each(connection, select(Collected.__table__).where(or_(*begins)))]
+        # SQLite's LIKE takes A for a; addresses do not.
+        return [row for row in found if row.address.startswith(prefix) or row.page.startswith(prefix)]
+
+    def file_places(self, picture: str) -> set[tuple[str, str]]:
+        """Return every place, as library and path, where a picture's file was ever seen."""
+        with self._reading() as connection:
+            queries = (
+                select(table.library, table.path).where(column == picture)
+                for table, column in ((Files, Files.picture), (Collected, Collected.picture), (Pictures, Pictures.id))
+            )
+            return {(library, path) for query in queries for library, path in connection.execute(query)}
+
+    def forgotten(self) -> set[str]:
+        """Return the ids of the pictures that were forgotten on demand."""
+        with self._reading() as connection:
+            return set(connection.scalars(select(Forgotten.picture)))
+
+    def remember_forgotten(self, pictures: Iterable[str], moment: str) -> None:
+        """Note that pictures are forgotten on demand, before they are: a collector then lets none of them in."""
+        with self._writing() as connection:
+            known = set(connection.scalars(select(Forgotten.picture)))
+            fresh = ({"picture": one, "forgotten": moment} for one in dict.fromkeys(pictures) if one not in known)
+            _execute_each(connection, insert(Forgotten), fresh)
+
+    def forget_pictures(self, pictures: Sequence[str]) -> None:
+        """Drop every row about pictures but that they are forgotten; characters and shows that lose all go as well."""
+        with self._writing() as connection:
+            for column in (Pictures.id, Files.picture, Collected.picture):
+                statement = delete(column.class_).where(column == bindparam("gone"))
+                _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
+            connection.execute(delete(Characters).where(Characters.label.not_in(select(Pictures.character))))
+            connection.execute(delete(Shows).where(Shows.slug.not_in(select(Characters.show))))
+
+    def drop_snapshots(self, snapshots: Sequence[str]) -> None:
+        """Remove snapshots, the published one too if it is among them: then nothing is published any more."""
+        with self._writing() as connection:
+            connection.execute(delete(Snapshots).where(Snapshots.id.in_(snapshots)))
+
+    def publish_without(self, info: SnapshotInfo) -> None:
+        """Make `info` the published snapshot and leave what is known of the library: it lacks some pictures of it."""
+        with self._writing() as connection:
+            columns = Base.metadata.tables["snapshots"].columns.keys()
+            connection.execute(insert(Snapshots).values({name: getattr(info, name) for name in columns}))
+            _publish(connection, info.id)
 
     def add_model(self, row: ModelRow, *, use: bool = True) -> None:
         """Add a model, or renew the one of that name; `use` decides whether it is in use from now, not `row.in_use`."""

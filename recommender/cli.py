@@ -26,6 +26,10 @@ COMMANDS = {
         "indexer.commands:demo",
         "Draw twelve made-up shows, learn them, and serve them: works offline, with nothing but Sokkuri.",
     ),
+    "collect": (
+        "indexer.commands:collect",
+        "Collect the pictures that the pages in SOURCES.toml show into a library, politely.",
+    ),
     "train": (
         "indexer.commands:train",
         "Train a model on the pictures of LIBRARY (LIBRARY/<show>/<character>/*.jpg) and make it the one in use.",
@@ -62,6 +66,10 @@ COMMANDS = {
     "rollback": (
         "indexer.commands:rollback",
         "Publish SNAPSHOT again; without one, the newest that is older than the published one.",
+    ),
+    "forget": (
+        "indexer.commands:forget",
+        "Remove pictures on demand: file, provenance, embedding, thumbnail and index entry; publish without them.",
     ),
     "db": ("indexer.commands:db", "Look after the catalogue."),
     "bench": ("bench.commands:bench", "Measure, and print the figures. Let nothing else run on the machine meanwhile."),

@@ -90,8 +90,28 @@ class BadLibrary(BuildError):
     """The folder of pictures is not a library, or a table in it is wrong."""
 
 
+class BadSources(BuildError):
+    """The list of sources to collect from is wrong."""
+
+
 class FetchRefused(BuildError):
-    """An address may not be fetched."""
+    """An address may not be fetched, or not kept. `rule` names the rule that says so, in a few words."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class FetchFailed(BuildError):
+    """An address could not be fetched. `why` names the kind of failure, in a few words."""
+
+    def __init__(self, why: str, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class NoNetwork(BuildError):
+    """No host can be reached at all."""
 
 
 class FidelityTooLow(BuildError):

@@ -37,6 +37,15 @@ class Settings:
     queue: int = 32
     """How many pictures may wait for the model before the server answers 503."""
 
+    contact: str = ""
+    """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""
+    host_delay: float = 1.0
+    """Seconds between two requests of the collector to one host; robots.txt may ask for more."""
+    fetch_seconds: float = 30.0
+    """The longest that one address may take to be fetched, in seconds."""
+    private_networks: str = ""
+    """Networks, such as 127.0.0.0/8, that are collected from although they are private; empty means none."""
+
     @classmethod
     def from_env(cls, environment: Mapping[str, str], **overrides: object) -> Self:
         """Read the settings from `environment`; an override that is not None wins. Raises SettingError."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     MetaData,
+    Text,
     TypeDecorator,
     UniqueConstraint,
     create_engine,
@@ -33,7 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from recommender.errors import BadLibrary, Busy, CatalogueVersion, Corrupt, SettingError, SnapshotError
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that makes the tables below. Revisions are numbered, so that their names sort by age."""
 
 WAIT_SECONDS = 5
@@ -136,6 +137,39 @@ class Files(Base):
     height: Mapped[int]
     format: Mapped[str]
     perceptual_hash: Mapped[int] = mapped_column(Unsigned64)
+
+
+class Collected(Base):
+    """Where a collected picture came from; `path` is relative to `library`, an absolute folder.
+
+    `address` is the picture's own and `page` that of the page that showed it; `source` is its source's name. `fetched`
+    is UTC in ISO 8601, `status` the host's (0 where nothing was asked for); the rest is as host and page state it.
+    """
+
+    __tablename__ = "collected"
+    __table_args__ = (CheckConstraint("length(picture) = 64", name="picture_length"),)
+
+    library: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    picture: Mapped[str] = mapped_column(index=True)
+    address: Mapped[str] = mapped_column(Text)
+    page: Mapped[str] = mapped_column(Text)
+    source: Mapped[str]
+    fetched: Mapped[str]
+    status: Mapped[int]
+    etag: Mapped[str]
+    licence: Mapped[str]
+    author: Mapped[str]
+
+
+class Forgotten(Base):
+    """Pictures that were forgotten on demand: the hash, so that they are not collected again, and when."""
+
+    __tablename__ = "forgotten"
+    __table_args__ = (CheckConstraint("length(picture) = 64", name="picture_length"),)
+
+    picture: Mapped[str] = mapped_column(primary_key=True)
+    forgotten: Mapped[str]
 
 
 class Models(Base):

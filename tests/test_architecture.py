@@ -36,6 +36,7 @@ TORCH = (
 HOMES = {
     "PIL": ("recommender/images.py", "indexer/demo/"),
     "alembic": ("migrations/",),
+    "bs4": ("indexer/collect/",),
     "click": ("recommender/cli.py", "recommender/asking.py", "indexer/commands.py", "web/commands.py"),
     "faiss": ("recommender/indexes/faiss_index.py",),
     "filelock": ("indexer/",),
@@ -44,6 +45,8 @@ HOMES = {
     "jinja2": ("indexer/evaluation/",),
     "matplotlib": ("indexer/evaluation/",),
     "numpy": ("recommender/", "indexer/", "web/"),
+    "protego": ("indexer/collect/manners.py",),
+    "requests": ("indexer/collect/",),
     "resvg_py": ("indexer/demo/drawing.py",),
     "safetensors": (
         "recommender/modelfolder.py",
@@ -53,10 +56,12 @@ HOMES = {
     ),
     "scipy": ("indexer/evaluation/",),
     "sklearn": ("indexer/evaluation/",),
+    "soupsieve": ("indexer/collect/sources.py",),
     "sqlalchemy": ("recommender/catalogue.py", "recommender/tables.py", "migrations/"),
     "torch": TORCH,
     "torchvision": TORCH,
     "tqdm": ("indexer/progress.py",),
+    "urllib3": ("indexer/collect/",),
     "werkzeug": ("web/",),
 }
 """Where each third-party package may be imported: files, or folders with a slash. `bench` measures them all."""

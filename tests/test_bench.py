@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.collect import Effort, in_peace, killed_and_resumed
 from tests.indexer.libraries import library
 from tests.indexer.running import sokkuri
 
@@ -36,3 +37,17 @@ def test_bench_train_measures_what_it_promises(tmp_path: Path) -> None:
     assert "untrained" in figures["notice"]
     assert "untrained" in done.out.splitlines()[0]
     assert "near-duplicates across a naive split" in done.out
+
+
+def test_bench_collect_measures_what_it_promises(tmp_path: Path) -> None:
+    """On a small gallery: faster than half of what the pauses allow, nothing served twice, nothing forbidden asked."""
+    effort = Effort(hosts=3, pictures=60, delay=0.1, kills=1)
+    peace = in_peace(tmp_path / "peace", effort)
+    assert 0.5 < peace["of_politeness_limit"] <= 1
+    assert peace["shortest_pause_s"] >= effort.delay
+    assert peace["forbidden_requests"] == 0
+    assert peace["memory_peak_mb"] > 20
+    killed = killed_and_resumed(tmp_path / "killed", effort)
+    assert (killed["refetched"], killed["forbidden_requests"]) == (0, 0)
+    assert killed["collected"] + killed["interrupted"] == effort.pictures
+    assert killed["recovered"] == killed["interrupted"]

@@ -281,3 +281,29 @@ def test_a_picture_twice_in_one_batch_is_embedded_once(tmp_path: Path) -> None:
         embedder.finish()
         assert len(table) == embedder.embedded == 1
     assert backbone.batches == [1]
+
+
+def test_removed_records_are_gone_from_the_file(tmp_path: Path) -> None:
+    """A record that is removed leaves no byte; the others are read as before, and more can be appended."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(600))
+        assert table.remove([_id(0), _id(299), _id(599), _id(1000)]) == 3
+        assert table.remove([_id(0)]) == 0
+        assert len(table) == 597
+        assert _id(299) not in table
+        kept = [number for number in range(600) if number not in (0, 299, 599)]
+        assert np.array_equal(table.features([_id(number) for number in kept])[:], _rows(kept))
+        _append(table, [2000])
+    assert bytes.fromhex(_id(299)) not in _file(tmp_path).read_bytes()
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert np.array_equal(table.features([_id(1), _id(598), _id(2000)])[:], _rows([1, 598, 2000]))
+
+
+def test_a_full_disk_removes_nothing(tmp_path: Path) -> None:
+    """Where the table cannot be written anew it stays as it is, and one sentence says so."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(600))
+        with full_disk(1000), pytest.raises(BuildError, match="make room"):
+            table.remove([_id(0)])
+        assert len(table) == 600
+        assert not list(_file(tmp_path).parent.glob("*.aside"))

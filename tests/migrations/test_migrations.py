@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from migrations import FOLDER, current, downgrade, head, migrating, upgrade
-from recommender.catalogue import Catalogue, Counts, FileRow, LibraryRows, ModelRow, PictureRow
+from recommender.catalogue import Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import CatalogueVersion, Corrupt
 from recommender.tables import REVISION, Base, open_engine
 from recommender.types import Character, PictureId, Show, SnapshotInfo
@@ -45,6 +45,10 @@ def fill(url: str) -> None:
     file = FileRow(picture.path, 99, 1, 2, "rules", picture.id, 8, 8, "PNG", perceptual_hash=2**64 - 1)
     with Catalogue(url) as catalogue:
         catalogue.remember_files("/library", [file])
+        address = "https://gallery.example/1.png"
+        row = CollectedRow("/library", picture.path, picture.id, address, "page", "source", "2025-01-01T00:00:00Z", 200)
+        catalogue.remember_collected([row])
+        catalogue.remember_forgotten(["b" * 64], "2025-01-01T00:00:00Z")
         catalogue.add_model(ModelRow("model", "vgg19", digest="d", space="s", created="2025-01-01T00:00:00+00:00"))
         catalogue.publish(
             SnapshotInfo("snapshot", "model", "s", 1, 1, 1, created="2025-01-01T00:00:00+00:00", digest="d"),
@@ -149,7 +153,18 @@ def test_upgrade_from_first(file: Path, url: str) -> None:
     downgrade(url, "0001")
     assert "files" not in rows(file)
     upgrade(url)
-    assert rows(file) == before | {"files": []}
+    assert rows(file) == before | {"files": [], "collected": [], "forgotten": []}
+
+
+def test_upgrade_from_second(file: Path, url: str) -> None:
+    """A catalogue of the second revision keeps every row, and begins without anything collected or forgotten."""
+    upgrade(url)
+    fill(url)
+    before = rows(file)
+    downgrade(url, "0002")
+    assert not {"collected", "forgotten"} & rows(file).keys()
+    upgrade(url)
+    assert rows(file) == before | {"collected": [], "forgotten": []}
 
 
 def test_failed_migration(file: Path, url: str) -> None:

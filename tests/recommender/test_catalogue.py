@@ -21,7 +21,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from migrations import upgrade
-from recommender.catalogue import CHUNK, Catalogue, Counts, FileRow, LibraryRows, ModelRow, PictureRow
+from recommender.catalogue import CHUNK, Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import (
     BadLibrary,
     Busy,
@@ -560,3 +560,63 @@ def test_cost_of_one_changed_file(catalogue: Catalogue) -> None:
     with written_rows() as written:
         catalogue.remember_files("/library", [*rows[:-1], file_row(99_999)])
     assert written == []
+
+
+def collected_row(number: int, library: str = "/library") -> CollectedRow:
+    """Return where a picture came from."""
+    picture = PictureId(f"{number:064x}")
+    address = f"https://a.example/100%_off/{number}.png"
+    return CollectedRow(library, f"s/c/{number}.png", picture, address, "https://a.example/page", "s/c", "2026", 200)
+
+
+def test_collected(catalogue: Catalogue) -> None:
+    """Where pictures came from is read back as it was written, by picture and by library, and can be renewed."""
+    rows = [collected_row(number) for number in range(5)]
+    catalogue.remember_collected([*rows, collected_row(1, "/other")])
+    assert catalogue.collected(library="/library") == rows
+    assert catalogue.collected(rows[1].picture) == [rows[1], collected_row(1, "/other")]
+    renewed = replace(rows[0], author="Ann")
+    catalogue.remember_collected([renewed], [(rows[1].library, rows[1].path)])
+    assert catalogue.collected(library="/library") == [renewed, *rows[2:]]
+    assert catalogue.file_places(rows[2].picture) == {("/library", "s/c/2.png")}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "count"),
+    [
+        ("https://a.example/", 3),
+        ("https://a.example/100%_off/1", 1),
+        ("https://a.example/page", 3),
+        ("https://a.example/100%", 3),
+        ("https://a.example/1000_", 0),
+        ("https://a.example/100_", 0),
+        ("HTTPS://A.EXAMPLE/", 0),
+    ],
+)
+def test_collected_from(prefix: str, count: int, catalogue: Catalogue) -> None:
+    """A prefix of the picture's or the page's address finds rows by its letters, wildcards of SQL included."""
+    catalogue.remember_collected([collected_row(number) for number in range(3)])
+    assert len(catalogue.collected_from(prefix)) == count
+
+
+def test_forgotten_pictures(filled: Catalogue) -> None:
+    """A forgotten picture leaves no row but its hash; what has nothing left goes too; twice is as good as once."""
+    before = filled.counts()
+    gone = min(filled.picture_ids())
+    filled.remember_collected([replace(collected_row(1), picture=PictureId(gone))])
+    for _ in range(2):
+        filled.remember_forgotten([gone, gone], "2026-01-01T00:00:00Z")
+        filled.forget_pictures([gone])
+    assert filled.forgotten() == {gone}
+    assert filled.collected() == []
+    assert filled.counts().pictures == before.pictures - 1
+    filled.forget_pictures(sorted(filled.picture_ids()))
+    assert filled.counts() == Counts(0, 0, 0)
+
+
+def test_dropped_snapshots(filled: Catalogue) -> None:
+    """Snapshots go on demand, the published one too: then nothing is published."""
+    filled.drop_snapshots([info.id for info in filled.snapshots()])
+    assert filled.snapshots() == []
+    with pytest.raises(NoSnapshot):
+        filled.published()

@@ -30,6 +30,10 @@ def test_each_field_has_its_variable() -> None:
         "SOKKURI_THREADS": "3",
         "SOKKURI_POLL_SECONDS": "0.25",
         "SOKKURI_QUEUE": "0",
+        "SOKKURI_CONTACT": "ann@example.org",
+        "SOKKURI_HOST_DELAY": "2.5",
+        "SOKKURI_FETCH_SECONDS": "60",
+        "SOKKURI_PRIVATE_NETWORKS": "127.0.0.0/8",
     }
     assert {PREFIX + name.upper() for name in NAMES} == set(environment)
     assert Settings.from_env(environment) == Settings(
@@ -41,6 +45,10 @@ def test_each_field_has_its_variable() -> None:
         threads=3,
         poll_seconds=0.25,
         queue=0,
+        contact="ann@example.org",
+        host_delay=2.5,
+        fetch_seconds=60.0,
+        private_networks="127.0.0.0/8",
     )
 
 

@@ -1,0 +1,278 @@
+"""The journal of a library: which addresses were asked for, and what came of each. It is what a next run goes by.
+
+A file of JSON lines that is only appended to: a line is written before an address is asked for, and one when its fate
+is known, so that after `kill -9` nothing is asked for twice. Not here: the answers (`answers`), provenance (`keep`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+from recommender.errors import BuildError
+
+FOLDER = ".sokkuri"
+"""Where a library keeps what the collector has to know; scans pass over names with a dot."""
+
+Fate = Literal["asked", "page", "kept", "same", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known about an address.
+
+    `asked` without more means that a run ended before the answer came. `reason` is the rule or the kind of failure,
+    `what` the whole sentence; `picture` the id of what was kept, or of what it is a duplicate of; `fails` counts the
+    runs in which it could not be had, and `moved` is where it led to, as far as it was followed.
+    """
+
+    fate: Fate
+    reason: str = ""
+    what: str = ""
+    picture: str = ""
+    fails: int = 0
+    moved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A picture that was filed: its path below the library, and what tells whether another one is like it.
+
+    `hash` is its perceptual hash, `colours` what `likeness.colours_of` says, in hexadecimal.
+    """
+
+    picture: str
+    path: str
+    address: str
+    width: int
+    height: int
+    hash: int
+    colours: str
+
+
+@dataclass
+class _State:
+    known: dict[str, Known] = field(default_factory=dict)
+    filed: dict[str, Filed] = field(default_factory=dict)
+    robots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
+    replaced: dict[str, str] = field(default_factory=dict)
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Bring the state up to date by one line."""
+        event, address = line["event"], line.get("address", "")
+        before = self.known.get(address)
+        if event == "robots":
+            self.robots[line["host"]] = dict(line)
+        elif event == "forgotten":
+            self.forgotten.add(line["hash"])
+        elif event == "moved":
+            self.known[address] = replace(before or Known("asked"), moved=line["to"])
+        elif event == "asked":
+            self.known[address] = Known(
+                "asked", fails=before.fails if before else 0, moved=before.moved if before else ""
+            )
+        elif event == "troubled":
+            self.known.pop(address, None)
+            if before and before.fails:
+                self.known[address] = Known("failed", before.reason, before.what, fails=before.fails)
+        elif event == "failed":
+            fails = (before.fails if before else 0) + 1
+            self.known[address] = Known("failed", line["reason"], line["what"], fails=fails)
+        else:
+            self.known[address] = Known(
+                event,
+                line.get("reason", ""),
+                line.get("what", ""),
+                line.get("picture", ""),
+                moved=line.get("moved", ""),
+            )
+        if event == "kept":
+            fields = {name: line[name] for name in ("picture", "path", "address", "width", "height", "hash", "colours")}
+            self.filed[line["picture"]] = Filed(**fields)
+            self.replaced.pop(line["picture"], None)
+            if line.get("replaces"):
+                self.filed.pop(line["replaces"], None)
+                self.replaced[line["replaces"]] = line["picture"]
+
+
+class Journal:
+    """The journal of one library. Threads may share it; processes may not, which the home's lock sees to."""
+
+    def __init__(self, library: Path) -> None:
+        self._file = library / FOLDER / "journal.jsonl"
+        self._lock = Lock()
+        self._state = _State()
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        for line in _lines(self._file):
+            self._state.take(line)
+        self._descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._end_torn_line()
+
+    def close(self) -> None:
+        """Return when every line is on the disk."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def known(self, address: str) -> Known | None:
+        """Return what is known about an address; None where it was never asked for."""
+        with self._lock:
+            return self._state.known.get(address)
+
+    def addresses(self) -> list[str]:
+        """Return every address that anything is known about."""
+        with self._lock:
+            return list(self._state.known)
+
+    def filed(self) -> list[Filed]:
+        """Return every picture that was filed and not replaced by a larger one."""
+        with self._lock:
+            return list(self._state.filed.values())
+
+    def picture(self, picture: str) -> Filed | None:
+        """Return a picture that is filed, by its id, or the one that replaced it."""
+        with self._lock:
+            while picture in self._state.replaced:
+                picture = self._state.replaced[picture]
+            return self._state.filed.get(picture)
+
+    def replaced(self) -> set[str]:
+        """Return the ids of the pictures that went for a larger one."""
+        with self._lock:
+            return set(self._state.replaced)
+
+    def is_forgotten(self, address: str) -> bool:
+        """Tell whether an address led to a picture that was forgotten on demand."""
+        with self._lock:
+            return digest_of(address) in self._state.forgotten
+
+    def robots(self, host: str) -> Mapping[str, Any] | None:
+        """Return what `note_robots` noted last."""
+        with self._lock:
+            return self._state.robots.get(host)
+
+    def asked(self, address: str) -> None:
+        """Note that an address is about to be asked for."""
+        self._append({"event": "asked", "address": address})
+
+    def troubled(self, address: str) -> None:
+        """Note that an address was not served, and will be asked for again."""
+        self._append({"event": "troubled", "address": address})
+
+    def moved(self, address: str, to: str) -> None:
+        """Note that an address leads to another one."""
+        self._append({"event": "moved", "address": address, "to": to})
+
+    def page(self, address: str) -> None:
+        """Note that a page was served; its answer is on the shelf."""
+        self._append({"event": "page", "address": address})
+
+    def refused(self, address: str, rule: str, what: str) -> None:
+        """Note that an address is not wanted, now that its answer was seen."""
+        self._append({"event": "refused", "address": address, "reason": rule, "what": what})
+
+    def failed(self, address: str, why: str, what: str) -> None:
+        """Note that an address could not be had in this run."""
+        self._append({"event": "failed", "address": address, "reason": why, "what": what})
+
+    def same(self, address: str, picture: str, how: str) -> None:
+        """Note that an address gave a picture that is, or is nearly, one that is kept."""
+        self._append({"event": "same", "address": address, "picture": picture, "reason": how, "what": how})
+
+    def kept(self, filed: Filed, replaces: str = "") -> None:
+        """Note that a picture was filed, in the place of a smaller one perhaps."""
+        line = {name: getattr(filed, name) for name in Filed.__slots__}
+        self._append({"event": "kept", **line, "replaces": replaces})
+
+    def note_robots(self, host: str, status: int, text: str, fetched: str) -> None:
+        """Note what a host answered when it was asked for its robots.txt."""
+        self._append({"event": "robots", "host": host, "status": status, "text": text, "fetched": fetched})
+
+    def forget(self, pictures: set[str], concerns: Callable[[str], bool]) -> list[str]:
+        """Leave no word of some pictures, and of the addresses that `concerns` names, but hashes.
+
+        What was a duplicate of one of the pictures is unknown again, and so may be asked for. Returns the addresses.
+        """
+        with self._lock:
+            gone, kept = [], []
+            for line in _lines(self._file):
+                address = line.get("address", "")
+                mine = concerns(address) if address else False
+                # The same file at another address goes too; what was only like it may be had again.
+                itself = line["event"] == "kept" or line.get("reason") in ("the same file", "the same address")
+                if mine or (line.get("picture") in pictures and itself):
+                    gone.append(address)
+                elif line.get("picture") not in pictures:
+                    kept.append({**line, "replaces": ""} if line.get("replaces") in pictures else line)
+            addresses = list(dict.fromkeys(gone))
+            lost = set(addresses)
+            kept = [line for line in kept if line.get("address") not in lost and line.get("to") not in lost]
+            kept += [{"event": "forgotten", "hash": digest_of(address)} for address in addresses]
+            self._rewrite(kept)
+            self._state = _State()
+            for line in kept:
+                self._state.take(line)
+            return addresses
+
+    def _append(self, line: dict[str, Any]) -> None:
+        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        with self._lock:
+            before = os.fstat(self._descriptor).st_size
+            try:
+                written = os.write(self._descriptor, data)
+                if written < len(data):
+                    raise OSError(28, "No space left on device")
+            except OSError as error:
+                os.truncate(self._file, before)
+                raise BuildError(f"{self._file} cannot grow ({error.strerror}): make room and run it again") from None
+            self._state.take(line)
+
+    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+        aside = self._file.with_suffix(".aside")
+        with aside.open("wb") as file:
+            for line in lines:
+                file.write(
+                    json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+                )
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._file)
+        os.close(self._descriptor)
+        self._descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND)
+
+    def _end_torn_line(self) -> None:
+        """Cut off what a power cut left of a last line."""
+        size = os.fstat(self._descriptor).st_size
+        whole = 0
+        with self._file.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    whole += len(line)
+        if whole < size:
+            os.truncate(self._file, whole)
+
+
+def digest_of(address: str) -> str:
+    """Return the hash that stays of an address when a picture is forgotten."""
+    return hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines of a journal; a damaged one counts for nothing."""
+    try:
+        with file.open("rb") as stream:
+            for line in stream:
+                try:
+                    found = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(found, dict) and "event" in found:
+                    yield found
+    except FileNotFoundError:
+        return

@@ -1,0 +1,407 @@
+"""Lanes: one for each host. Many hosts are asked at once, each by one connection and with pauses.
+
+A lane asks for its host's robots.txt first, heeds it, waits as long as host and settings want, tries again what may
+pass, and leaves a host alone that asks for it. Not here: one request (`fetch`), the rules (`manners`), and what comes
+of an answer (`collect`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from requests import Session
+
+from indexer.collect.answers import Answer
+from indexer.collect.fetch import NOT_WANTED, Moved, Question, Trouble, ask, media_types
+from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
+from recommender.errors import FetchFailed, FetchRefused
+
+HOSTS_AT_ONCE = 32
+TRIES = 3
+"""How often an address is asked for in one run, if what went wrong may pass."""
+MOST_TROUBLES = 2 * TRIES
+"""How often in a row a host may say that it is asked too much, before it is left alone in this run."""
+BACK_OFF = 2.0
+"""Seconds before the second try; before each further one, four times as many."""
+LONGEST_WAIT = 120.0
+"""Seconds. A host that wants to be left alone for longer is not asked again in this run."""
+LONGEST_NAP = 1.0
+"""Seconds after which a lane that waits to try something again looks whether there is something new to do."""
+ROBOTS_BYTES = 512_000
+"""At least 500 KiB of a robots.txt have to be read (RFC 9309, 2.5)."""
+ROBOTS_HOPS = 5
+ROBOTS_SECONDS = 20.0
+ROBOTS_HOURS = 24
+"""How long a robots.txt holds (RFC 9309, 2.4)."""
+BY_ROBOTS = "robots.txt forbids it"
+GAVE_UP = "the host is left alone"
+_TEXTS = media_types("text/", "application/")
+
+
+class Clock(Protocol):
+    """Tells the time in seconds, and lets it pass."""
+
+    def now(self) -> float:
+        """Return the seconds since some moment."""
+        ...
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Return after so many seconds, or as soon as `stop` is set."""
+        ...
+
+
+class RealClock:
+    """The clock on the wall."""
+
+    def now(self) -> float:
+        """Return the seconds since some moment."""
+        return monotonic()
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Return after so many seconds, or as soon as `stop` is set."""
+        stop.wait(seconds)
+
+
+class Memory(Protocol):
+    """What the lanes note, and what an earlier run noted (`journal.Journal`)."""
+
+    def asked(self, address: str) -> None:
+        """Note that an address is about to be asked for."""
+        ...
+
+    def troubled(self, address: str) -> None:
+        """Note that an address was not served, and will be asked for again."""
+        ...
+
+    def robots(self, host: str) -> Any:
+        """Return what was noted of a host's robots.txt, or None."""
+        ...
+
+    def note_robots(self, host: str, status: int, text: str, fetched: str) -> None:
+        """Note what a host answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A question, what it is asked for (`context`, which the lanes do not look into), and the redirects so far."""
+
+    question: Question
+    context: Any
+    urgent: bool = False
+    via: tuple[str, ...] = ()
+    tries: int = 0
+
+    @property
+    def address(self) -> str:
+        """The address that is asked for."""
+        return self.question.address
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job: an answer, the place that the address moved to, or an error."""
+
+    job: Job
+    result: Answer | Moved | FetchRefused | FetchFailed | BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long a host is left in peace between the beginnings of two requests, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Doors:
+    """How a lane reaches its host: a new session, one exchange, and what is done with an answer before it is told."""
+
+    session: Callable[[], Session]
+    shelve: Callable[[Answer], None]
+    ask: Callable[[Session, Question, Callable[[], None]], Answer | Moved] = ask
+
+
+@dataclass
+class _Origin:
+    """One scheme, host and port: its robots.txt, once it is known, and what speaks against asking for more."""
+
+    name: str
+    robots: Robots | None = None
+    objection: FetchRefused | FetchFailed | None = None
+    troubles: int = 0
+
+
+class _Lane:
+    """One host: its jobs, the urgent ones first, and everything that is known about it."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.urgent: deque[Job] = deque()
+        self.jobs: deque[Job] = deque()
+        self.later: list[tuple[float, int, Job]] = []
+        self.running = False
+        self.origins: dict[str, _Origin] = {}
+        self.next_start = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.urgent or self.jobs or self.later)
+
+    def origin(self, address: str) -> _Origin:
+        """Return what is known about an address's scheme, host and port."""
+        name = origin_of(address)
+        return self.origins.setdefault(name, _Origin(name))
+
+    def put(self, job: Job) -> None:
+        """Queue a job."""
+        (self.urgent if job.urgent else self.jobs).append(job)
+
+    def take(self, now: float) -> Job | float:
+        """Return the next job, or in how many seconds the next one is ready."""
+        if self.later and self.later[0][0] <= now:
+            return heapq.heappop(self.later)[2]
+        if self.urgent:
+            return self.urgent.popleft()
+        if self.jobs:
+            return self.jobs.popleft()
+        return self.later[0][0] - now
+
+
+class Lanes:
+    """Asks many hosts at once. Jobs go in by `add`; `outcomes` gives what came of each, in no order.
+
+    `online` tells whether anything showed that there is a network, `trouble` the first reason to doubt it; `requests`
+    counts what was asked for, robots.txt included.
+    """
+
+    def __init__(self, doors: Doors, memory: Memory, pause: Pause, clock: Clock | None = None) -> None:
+        self._doors, self._memory, self._pause = doors, memory, pause
+        self._clock = clock or RealClock()
+        self._lock = threading.Lock()
+        self._lanes: dict[str, _Lane] = {}
+        self._pending: deque[_Lane] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._stop = threading.Event()
+        self._numbers = itertools.count()
+        self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self.open = 0
+        self.online = False
+        self.trouble = ""
+        self.requests = 0
+
+    def add(self, job: Job) -> None:
+        """Queue a job at its host."""
+        host = urlsplit(job.address).hostname or ""
+        with self._lock:
+            self.open += 1
+            lane = self._lanes.setdefault(host, _Lane(host))
+            lane.put(job)
+            if not lane.running and lane not in self._pending:
+                self._pending.append(lane)
+            self._start()
+
+    def next(self) -> Outcome:
+        """Return the next outcome, waiting for it. Raises what no lane foresaw."""
+        outcome = self.outcomes.get()
+        self.open -= 1
+        if not isinstance(outcome.result, (Answer, Moved, FetchRefused, FetchFailed)):
+            raise outcome.result
+        return outcome
+
+    def stop(self) -> None:
+        """Let every lane end what it is about, and no more. What they still answer stands in `outcomes`."""
+        self._stop.set()
+        with self._lock:
+            self._pending.clear()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    def _start(self) -> None:
+        """Start lanes while there is room. Called with the lock held."""
+        while self._pending and len(self._threads) < HOSTS_AT_ONCE and not self._stop.is_set():
+            lane = self._pending.popleft()
+            lane.running = True
+            thread = threading.Thread(target=self._run, args=(lane,), name=f"lane {lane.host}", daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    def _run(self, lane: _Lane) -> None:
+        """Work off a lane, and make room for the next one."""
+        session = self._doors.session()
+        try:
+            while not self._stop.is_set():
+                with self._lock:
+                    if not lane:
+                        break
+                    job = lane.take(self._clock.now())
+                if isinstance(job, float):
+                    self._clock.wait(min(job, LONGEST_NAP), self._stop)
+                else:
+                    self._work(lane, session, job)
+        finally:
+            session.close()
+            with self._lock:
+                lane.running = False
+                self._threads.discard(threading.current_thread())
+                if lane and not self._stop.is_set():
+                    self._pending.append(lane)
+                self._start()
+
+    def _work(self, lane: _Lane, session: Session, job: Job) -> None:
+        try:
+            result = self._result(lane, session, job)
+        except Trouble as trouble:
+            self._again_or_not(lane, job, trouble)
+            return
+        except (FetchRefused, FetchFailed) as error:
+            result = error
+        except BaseException as error:  # noqa: BLE001  # it is raised again where the outcomes are taken
+            result = error
+        if result is not None:
+            self.outcomes.put(Outcome(job, result))
+
+    def _result(
+        self, lane: _Lane, session: Session, job: Job
+    ) -> Answer | Moved | FetchRefused | FetchFailed | BaseException | None:
+        """Ask for one job, if the host allows it; None where the program is stopping meanwhile."""
+        origin = lane.origin(job.address)
+        if origin.robots is None and origin.objection is None:
+            self._learn_robots(lane, origin, session)
+        if origin.objection:
+            return origin.objection
+        if origin.robots is None:
+            return None
+        if not origin.robots.allows(job.address):
+            return FetchRefused(BY_ROBOTS, f"robots.txt of {origin.name} forbids it")
+        if not self._wait_turn(lane, origin):
+            return None
+        self._memory.asked(job.address)
+        answer = self._doors.ask(session, job.question, lambda: self._rest(lane, origin))
+        self.online, origin.troubles = True, 0
+        if isinstance(answer, Answer):
+            self._doors.shelve(answer)
+            return replace(answer, data=b"")
+        return answer
+
+    def _wait_turn(self, lane: _Lane, origin: _Origin) -> bool:
+        """Wait until the host may be asked again; tell whether the program still goes on."""
+        while (left := lane.next_start - self._clock.now()) > 0 and not self._stop.is_set():
+            self._clock.wait(left, self._stop)
+        self._rest(lane, origin)
+        with self._lock:
+            self.requests += not self._stop.is_set()
+        return not self._stop.is_set()
+
+    def _rest(self, lane: _Lane, origin: _Origin) -> None:
+        """Leave the host in peace from now on: told before it is asked, and again when it begins to answer."""
+        lane.next_start = self._clock.now() + max(self._pause.seconds, origin.robots.delay if origin.robots else 0.0)
+
+    def _again_or_not(self, lane: _Lane, job: Job, trouble: Trouble) -> None:
+        """Queue a job again, or give up: the job, or the whole host."""
+        self.online = self.online or not trouble.offline
+        self.trouble = self.trouble or f"{lane.host}: {trouble}"
+        origin = lane.origin(job.address)
+        tries = job.tries + 1
+        wait = trouble.wait if trouble.wait is not None else BACK_OFF * 4 ** (tries - 1)
+        if trouble.of_host:
+            origin.troubles += 1
+            lane.next_start = max(lane.next_start, self._clock.now() + min(wait, LONGEST_WAIT))
+        if trouble.of_host and wait > LONGEST_WAIT:
+            origin.objection = FetchFailed(GAVE_UP, f"{trouble}; the host wants {wait:,.0f} seconds of peace")
+        elif origin.troubles >= (TRIES if trouble.unreachable or origin.robots is None else MOST_TROUBLES):
+            origin.objection = FetchFailed(trouble.why, str(trouble))
+        elif tries < TRIES:
+            self._memory.troubled(job.address)
+            again = replace(job, tries=tries)
+            with self._lock:
+                if trouble.of_host:
+                    lane.put(again)  # behind the others: it may be this address that the host minds
+                else:
+                    heapq.heappush(lane.later, (self._clock.now() + wait, next(self._numbers), again))
+            return
+        self.outcomes.put(Outcome(job, origin.objection or FetchFailed(trouble.why, f"{trouble} ({TRIES} times)")))
+
+    def _learn_robots(self, lane: _Lane, origin: _Origin, session: Session) -> None:
+        """Find out what a robots.txt says. Raises Trouble where it cannot be had yet."""
+        known = self._memory.robots(origin.name)
+        if known is None or not fresh(known["fetched"], ROBOTS_HOURS):
+            try:
+                found = self._ask_robots(lane, origin, session)
+            except Trouble as trouble:
+                # Without it nothing may be asked for: the trouble is the host's, whatever it is.
+                raise Trouble(
+                    trouble.why, f"robots.txt cannot be had: {trouble}", trouble.wait,
+                    of_host=True, unreachable=trouble.unreachable, offline=trouble.offline,
+                ) from trouble  # fmt: skip
+            if found is None:
+                return
+            known = {"status": found[0], "text": found[1]}
+            self._memory.note_robots(origin.name, *found, datetime.now(UTC).isoformat(timespec="seconds"))
+        origin.robots = Robots(known["text"])
+        if origin.robots.delay > LONGEST_CRAWL_DELAY:
+            origin.objection = FetchRefused(
+                BY_ROBOTS, f"robots.txt of {origin.name} wants {origin.robots.delay:,.0f} seconds between two requests"
+            )
+
+    def _ask_robots(self, lane: _Lane, origin: _Origin, session: Session) -> tuple[int, str] | None:
+        """Ask for robots.txt and return its status and text: a host without one allows everything (RFC 9309, 2.3.1).
+
+        Returns None where the host is out of the question, or the program is stopping. Raises Trouble.
+        """
+        address = f"{origin.name}/robots.txt"
+        for _ in range(ROBOTS_HOPS + 1):
+            if urlsplit(address).scheme not in ("http", "https"):
+                break
+            if not self._wait_turn(lane, origin):
+                return None
+            question = Question(address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True)
+            try:
+                answer = self._doors.ask(session, question, lambda: self._rest(lane, origin))
+            except Trouble:
+                raise
+            except (FetchFailed, FetchRefused) as error:
+                return self._without_robots(origin, error)
+            self.online = True
+            if isinstance(answer, Answer):
+                return answer.status, answer.data.decode("utf-8", "replace")
+            address = answer.to
+        # After five redirects, or one to nowhere, a crawler may take it that there is none (RFC 9309, 2.3.1.2).
+        return 404, ""
+
+    def _without_robots(self, origin: _Origin, error: FetchFailed | FetchRefused) -> tuple[int, str] | None:
+        """Return what a robots.txt says that is not there, or note why its host is out of the question."""
+        if isinstance(error, FetchRefused):
+            if error.rule == NOT_WANTED:  # a picture in its place says nothing
+                return 200, ""
+            origin.objection = error
+            return None
+        self.online = True
+        if error.why.isdigit():
+            return int(error.why), ""
+        origin.objection = FetchFailed(error.why, f"robots.txt of {origin.name} cannot be had: {error}")
+        return None
+
+
+def origin_of(address: str) -> str:
+    """Return scheme, host and port of an address: what a robots.txt is for (RFC 9309, 2.3)."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
+
+def fresh(fetched: str, hours: float) -> bool:
+    """Tell whether a moment, in ISO 8601, is less than so many hours ago."""
+    try:
+        return datetime.now(UTC) - datetime.fromisoformat(fetched) < timedelta(hours=hours)
+    except (ValueError, TypeError):
+        return False

@@ -1,0 +1,125 @@
+"""What a run of the collector says: for each source how much was found, and what became of every picture of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+LISTED = 10
+"""Pictures of a source that are refused or failed and listed one by one at the terminal; `--json` lists all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An address that gave nothing, and why: the rule or kind of failure, and the sentence."""
+
+    address: str
+    outcome: str
+    reason: str
+    what: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the line as a JSON object."""
+        return {"address": self.address, "outcome": self.outcome, "reason": self.reason, "what": self.what}
+
+
+@dataclass
+class SourceReport:
+    """What became of one source: all that are `found` are `kept`, `duplicate`, `refused` or `failed`.
+
+    Earlier runs count in, except for `new`, which are those that are kept since this run.
+    """
+
+    name: str
+    label: str
+    pages: int = 0
+    found: int = 0
+    kept: int = 0
+    new: int = 0
+    duplicate: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    lines: list[Line] = field(default_factory=list)
+
+    def refuse(self, address: str, rule: str, what: str) -> None:
+        """Count a picture that may not, or should not, be had."""
+        self.refused[rule] += 1
+        self.lines.append(Line(shown(address), "refused", rule, what))
+
+    def fail(self, address: str, why: str, what: str) -> None:
+        """Count a picture that could not be had."""
+        self.failed[why] += 1
+        self.lines.append(Line(shown(address), "failed", why, what))
+
+    def trouble(self, address: str, outcome: str, reason: str, what: str) -> None:
+        """Note a page that could not or may not be read."""
+        self.lines.append(Line(shown(address), f"page {outcome}", reason, what))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        counts = {name: getattr(self, name) for name in ("name", "label", "pages", "found", "kept", "new", "duplicate")}
+        return counts | {
+            "refused": dict(self.refused),
+            "failed": dict(self.failed),
+            "lines": [line.to_json() for line in self.lines],
+        }
+
+    def to_lines(self) -> list[str]:
+        """Return the report for people."""
+        parts = [f"{self.found} found", f"{self.kept} kept ({self.new} new)", f"{self.duplicate} duplicates"]
+        parts += [f"{total} {word}{_by(counts)}" for word, counts, total in self._troubles() if total]
+        lines = [f"{self.name}: {', '.join(parts)}"]
+        if not self.kept:
+            lines.append(f"! {self.name} yielded nothing: {self._why_nothing()}")
+        lines += [f"  {line.outcome}: {line.address}: {line.what}" for line in self.lines[:LISTED]]
+        if len(self.lines) > LISTED:
+            lines.append(f"  and {len(self.lines) - LISTED} more (--json lists all)")
+        return lines
+
+    def _troubles(self) -> list[tuple[str, Counter[str], int]]:
+        return [("refused", self.refused, self.refused.total()), ("failed", self.failed, self.failed.total())]
+
+    def _why_nothing(self) -> str:
+        if not self.found:
+            page = next((line for line in self.lines if line.outcome.startswith("page")), None)
+            return page.what if page else f"no picture on {self.pages} pages (try `select` with a CSS selector)"
+        if self.duplicate == self.found:
+            return "every picture is a duplicate of one that is kept"
+        reasons = Counter[str]() + self.refused + self.failed
+        return reasons.most_common(1)[0][0] if reasons else "nothing was kept"
+
+
+@dataclass(frozen=True)
+class CollectReport:
+    """What a run did, for all sources together."""
+
+    library: str
+    sources: tuple[SourceReport, ...]
+    requests: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return {
+            "library": self.library,
+            "requests": self.requests,
+            "seconds": self.seconds,
+            "sources": [source.to_json() for source in self.sources],
+        }
+
+    def to_text(self) -> str:
+        """Return the report for people."""
+        kept, new = (sum(getattr(source, name) for source in self.sources) for name in ("kept", "new"))
+        lines = [line for source in self.sources for line in source.to_lines()]
+        lines.append(f"{kept} pictures kept in {self.library}, {new} of them new; {self.requests} requests")
+        return "\n".join(lines)
+
+
+def shown(address: str) -> str:
+    """Return an address as a line can hold it."""
+    return address if len(address) <= 200 else f"{address[:160]}… ({len(address):,} letters)"  # noqa: PLR2004
+
+
+def _by(counts: Counter[str]) -> str:
+    return f" ({', '.join(f'{reason} {count}' for reason, count in counts.most_common())})"

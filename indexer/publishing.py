@@ -1,0 +1,51 @@
+"""Publishing: a snapshot is written where no other is, and has to prove itself before it gets its name.
+
+Not here: what a snapshot holds (`recommender.snapshots`), and the row that makes it the one that is served.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from recommender.errors import BuildError, Corrupt
+from recommender.folders import sha256
+from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
+from recommender.types import Matrix, SnapshotInfo
+
+CHECKED = 100
+"""How many stored pictures have to find themselves before a snapshot is published."""
+ITSELF = 0.999
+"""The least cosine between a stored vector and the embedding that it was made from."""
+
+
+def write_checked(snapshots: Path, content: SnapshotContent) -> SnapshotInfo:
+    """Write a snapshot among the others, and return what the catalogue records of it. Raises Corrupt, BuildError."""
+    folder = _unused(snapshots, content.created)
+    try:
+        return write_snapshot(folder, content, lambda aside: _require_itself(aside, content.vectors))
+    except RuntimeError as error:  # what FAISS makes of a full disk, at length and over several lines
+        what = str(error).split("failed: ")[-1].splitlines()[0]
+        raise BuildError(f"{folder} cannot be written ({what}): make room and run it again") from error
+
+
+def _require_itself(folder: Path, vectors: Matrix) -> None:
+    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt."""
+    snapshot = open_snapshot(folder, sha256(folder / MANIFEST))
+    rows = np.linspace(0, len(vectors) - 1, min(CHECKED, len(vectors))).astype(int)
+    for row in rows:
+        if not vectors[row].any():
+            continue  # a picture without any feature is similar to nothing, itself included
+        nearest = snapshot.index.search(vectors[row], 1)[0]
+        if float(snapshot.index.vector(int(row)) @ vectors[row]) < ITSELF or nearest.similarity < ITSELF:
+            raise Corrupt(f"picture {snapshot.picture(int(row))} does not find itself in the new index: run it again")
+
+
+def _unused(snapshots: Path, created: str) -> Path:
+    """Return a folder for a snapshot of this second: its name sorts by time, and is counted up where it is taken."""
+    stem = created.replace(":", "").replace("-", "")
+    number = 0
+    while (snapshots / f"{stem}-{number:02}").exists():
+        number += 1
+    return snapshots / f"{stem}-{number:02}"

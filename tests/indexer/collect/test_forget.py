@@ -1,0 +1,223 @@
+"""`indexer.collect.forget`: what is forgotten on demand is gone everywhere, and stays away."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.gallery import GalleryServer
+from indexer.collect.collect import collect
+from indexer.collect.forget import ForgetReport, comes_from, forget
+from indexer.collect.sources import read_sources
+from indexer.embed import EmbeddingTable
+from indexer.workplace import workplace
+from recommender.catalogue import Catalogue, CollectedRow
+from recommender.errors import NoSnapshot, NotFound
+from recommender.snapshots import open_snapshot
+from recommender.types import PictureId
+from tests.fakes import SPACE
+from tests.indexer.collect.clocks import QuickClock
+from tests.web.world import World, build
+
+SITE = "https://gallery.example"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Give a published world whose first eight pictures came from one site, with an embedding and a view of each."""
+    world = build(tmp_path)
+    rows = [
+        CollectedRow(
+            row.library, row.path, row.id, f"{SITE}/{number}.png", f"{SITE}/page.html", "s", "2026-01-01T00:00:00Z", 200
+        )
+        for number, row in enumerate(world.pictures[:8])
+    ]
+    for row in world.pictures[:8]:
+        (Path(row.library) / f"{row.path}.json").write_text("{}")
+    with workplace(world.settings, "collect") as catalogue:
+        catalogue.remember_collected(rows)
+    with EmbeddingTable.open(world.settings.home, SPACE) as table:
+        identities = [row.id for row in world.pictures]
+        views = [_view(identity) for identity in identities]
+        table.append([*identities, *views], np.ones((2 * len(identities), SPACE.dimension), np.float32))
+    return world
+
+
+def _view(picture: str) -> PictureId:
+    return PictureId(hashlib.sha256(f"{picture} augmented-1-1".encode()).hexdigest())
+
+
+@contextmanager
+def _catalogue(world: World) -> Iterator[Catalogue]:
+    with workplace(world.settings, "forget") as catalogue:
+        yield catalogue
+
+
+def _forget(world: World, *, source: str = "", picture: str = "", dry_run: bool = False) -> ForgetReport:
+    with _catalogue(world) as catalogue:
+        return forget(world.settings, catalogue, source=source, picture=picture, dry_run=dry_run)
+
+
+def test_a_picture_is_gone_everywhere(world: World) -> None:
+    """File, sidecar, rows, embedding with its views, thumbnail and index entry go; the hash stays."""
+    gone, *others = world.pictures
+    report = _forget(world, picture=gone.id)
+    assert report.pictures == (gone.id,)
+    assert (report.embeddings, report.thumbnails, report.snapshots) == (2, 1, ("s1",))
+    assert not (world.library / gone.path).exists()
+    assert not (world.library / f"{gone.path}.json").exists()
+    home = world.settings.home
+    assert not list(home.glob(f"thumbnails/*/{gone.id}*"))
+    with _catalogue(world) as catalogue:
+        assert catalogue.picture_ids() == {row.id for row in others}
+        assert catalogue.collected(gone.id) == []
+        assert catalogue.forgotten() == {gone.id}
+        published = catalogue.published()
+        assert [info.id for info in catalogue.snapshots()] == [published.id] == [report.snapshot]
+    snapshot = open_snapshot(home / "snapshots" / published.id, published.digest)
+    assert {snapshot.picture(row) for row in range(len(snapshot.pictures))} == {row.id for row in others}
+    assert not (home / "snapshots" / "s1").exists()
+    with EmbeddingTable.open(home, SPACE) as table:
+        assert len(table) == 2 * len(others)
+        assert gone.id not in table
+        assert _view(gone.id) not in table
+    assert not [file for file in home.rglob("*") if file.is_file() and bytes.fromhex(gone.id) in file.read_bytes()]
+
+
+def test_the_others_are_served_as_before(world: World) -> None:
+    """The new snapshot gives the same vectors, characters and shows for what is left, and a server opens it."""
+    with _catalogue(world) as catalogue:
+        before = open_snapshot(world.settings.home / "snapshots" / "s1", catalogue.published().digest)
+        vectors = {before.picture(row): before.index.vector(row) for row in range(len(before.pictures))}
+    _forget(world, picture=world.pictures[3].id)
+    with world.publication() as publication:
+        after = publication.current().snapshot
+        assert after.roster == before.roster
+        assert len(after.pictures) == len(before.pictures) - 1
+        for row in range(len(after.pictures)):
+            assert np.array_equal(after.index.vector(row), vectors[after.picture(row)])
+
+
+def test_all_of_a_site_goes(world: World) -> None:
+    """What came from addresses, or pages, that begin with the source goes; characters that lose all go as well."""
+    report = _forget(world, source=SITE)
+    assert set(report.pictures) == {row.id for row in world.pictures[:8]}
+    assert len(report.files) == 8
+    with _catalogue(world) as catalogue:
+        assert catalogue.picture_ids() == {row.id for row in world.pictures[8:]}
+        assert catalogue.counts().characters == 3
+        assert catalogue.collected() == []
+
+
+def test_a_dry_run_removes_nothing(world: World) -> None:
+    """What would go is said, and all of it is still there."""
+    before = {file: file.read_bytes() for file in world.library.rglob("*.png")}
+    report = _forget(world, source=SITE, dry_run=True)
+    assert (len(report.pictures), len(report.files), report.snapshots) == (8, 8, ("s1",))
+    assert {file: file.read_bytes() for file in world.library.rglob("*.png")} == before
+    with _catalogue(world) as catalogue:
+        assert catalogue.published().id == "s1"
+        assert catalogue.forgotten() == set()
+
+
+def test_copies_under_other_names_go_too(world: World) -> None:
+    """A second copy of the same file, which no row knows of, is removed from the library as well."""
+    gone = world.pictures[0]
+    copy = world.library / "blue-hills" / "cat" / "copy.png"
+    copy.write_bytes((world.library / gone.path).read_bytes())
+    _forget(world, picture=gone.id)
+    assert not copy.exists()
+
+
+def test_the_last_picture(world: World) -> None:
+    """Where nothing is left to serve, nothing is published any more."""
+    for row in world.pictures:
+        report = _forget(world, picture=row.id)
+    assert report.snapshot is None
+    with _catalogue(world) as catalogue, pytest.raises(NoSnapshot):
+        catalogue.published()
+
+
+def test_older_snapshots_cannot_bring_it_back(world: World) -> None:
+    """A rollback finds no snapshot with the picture, published or not."""
+    with _catalogue(world) as catalogue:
+        published = catalogue.published()
+        folder = world.settings.home / "snapshots"
+        (folder / "s0").mkdir()
+        for file in (folder / "s1").iterdir():
+            (folder / "s0" / file.name).write_bytes(file.read_bytes())
+        catalogue.publish_without(replace(published, id="s0"))
+        catalogue.republish("s1")
+    assert set(_forget(world, picture=world.pictures[0].id).snapshots) == {"s0", "s1"}
+    assert [one.name for one in folder.iterdir()] == [_published(world)]
+
+
+def _published(world: World) -> str:
+    with _catalogue(world) as catalogue:
+        return catalogue.published().id
+
+
+def test_what_is_not_known(world: World) -> None:
+    """An id or a site that nothing came from is an error, and changes nothing."""
+    with pytest.raises(NotFound, match="there is no picture"):
+        _forget(world, picture="f" * 64)
+    with pytest.raises(NotFound, match="nothing was collected from"):
+        _forget(world, source="https://elsewhere.example")
+    assert _published(world) == "s1"
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix", "counts"),
+    [
+        ("https://a.example/x", "https://a.example", True),
+        ("https://a.example:8080/x", "https://a.example", True),
+        ("https://a.example.org/x", "https://a.example", False),
+        ("https://a.example", "https://a.example", True),
+        ("https://a.example/ann/1", "https://a.example/ann", True),
+        ("https://a.example/anna/1", "https://a.example/ann/", False),
+        ("http://a.example/x", "https://a.example", False),
+        ("https://a.example/x", "", True),
+    ],
+)
+def test_a_host_is_that_host_alone(address: str, prefix: str, counts: bool) -> None:
+    """A prefix that ends within a host's name means no longer name; after that it is taken by its letters."""
+    assert comes_from(address, prefix) is counts
+
+
+def test_the_next_run_does_not_bring_it_back(tmp_path: Path) -> None:
+    """A forgotten picture is neither asked for again nor kept from another address; no word of it stays but hashes."""
+    world = build(tmp_path)
+    settings = replace(world.settings, host_delay=0.0, private_networks="127.0.0.0/8")
+    library = tmp_path / "collected"
+    with GalleryServer(2, 8) as server:
+        first = f"{server.hosts[0]}/p/0-1.jpg"
+        (tmp_path / "copy.html").write_text(f'<img src="{server.hosts[1]}/p/0-1.jpg">')
+        text = '[[source]]\nshow = "s"\ncharacter = "c"\npages = ["{}"]\n'
+        (tmp_path / "one.toml").write_text(text.format(server.galleries[0]))
+        (tmp_path / "two.toml").write_text(text.format("copy.html"))
+        for name in ("one", "two"):
+            with workplace(settings, "collect") as catalogue:
+                collect(settings, catalogue, read_sources(tmp_path / f"{name}.toml"), library, clock=QuickClock())
+                row = next(row for row in catalogue.collected() if row.address == first)
+        with workplace(settings, "forget") as catalogue:
+            forget(settings, catalogue, picture=row.picture)
+        asked = len(server.paths)
+        with workplace(settings, "collect") as catalogue:
+            sources = (*read_sources(tmp_path / "one.toml"), *read_sources(tmp_path / "two.toml"))
+            report_of_run = collect(settings, catalogue, sources, library, clock=QuickClock())
+        assert [source.refused["forgotten on demand"] for source in report_of_run.sources] == [1, 1]
+        assert "/p/0-1.jpg" not in server.paths[asked:]
+        (tmp_path / "third.html").write_text(f'<img src="{server.hosts[1]}/p/0-1.jpg?again">')
+        (tmp_path / "three.toml").write_text(text.format("third.html"))
+        with workplace(settings, "collect") as catalogue:
+            three = collect(settings, catalogue, read_sources(tmp_path / "three.toml"), library, clock=QuickClock())
+        assert three.sources[0].refused["forgotten on demand"] == 1
+    assert not list(library.rglob(f"{row.picture}*"))
+    words = [file for file in library.rglob("*") if file.is_file() and first.encode() in file.read_bytes()]
+    assert words == []

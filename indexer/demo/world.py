@@ -50,7 +50,7 @@ class Plan:
     """What a world is made of: shows with `pictures` of each character, and others that are kept out of the library."""
 
     seed: int = 0
-    pictures: int = 25
+    pictures: int = 24
     stranger_pictures: int = 3
     shows: tuple[DrawnShow, ...] = SHOWS
     strangers: tuple[DrawnShow, ...] = STRANGERS

@@ -171,9 +171,9 @@ def test_styles_are_written_to_the_last_parameter(drawn: Path) -> None:
 
 
 def test_the_whole_plan_is_the_one_that_was_asked_for() -> None:
-    """By default there are 25 pictures of each character of all shows, and 60 of 20 strangers."""
+    """By default there are 24 pictures of each character of all shows, and 60 of 20 strangers."""
     plan = Plan()
-    assert plan.pictures == 25
+    assert plan.pictures == 24
     assert plan.shows == SHOWS
     assert plan.stranger_pictures * sum(len(show.characters) for show in plan.strangers) == 60
 

@@ -101,8 +101,7 @@ def _samples(settings: Settings, model: ModelFolder, library: Library, recipe: s
     with EmbeddingTable.open(settings.home, model.space) as table:
         pictures = [entry.id for entry in library.entries]
         vectors = stored(table, model.space, pictures, views, RECIPES[recipe].reads)
-    alike = not model.manifest["weights"]["random_layers"]
-    return Samples.of(library.hierarchy, library.entries, vectors, 0, alike=alike)
+    return Samples.of(library.hierarchy, library.entries, vectors, 0, alike=model.tells_duplicates)
 
 
 def _second(home: Path, root: Path, options: TrainOptions) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class ModelFolder:
                 raise LabelMismatch(
                     f"{self.path / MANIFEST}: the digest of label space {space.name} does not fit: {REMEDY}"
                 )
-        _ = (self.space, self.preprocessing, self.calibration, self.untrained, self.notice)
+        _ = (self.space, self.preprocessing, self.calibration, self.untrained, self.notice, self.tells_duplicates)
         _ = (self.manifest["heads"]["joint"], self.manifest["heads"]["reads"])
 
     @property
@@ -116,6 +116,12 @@ class ModelFolder:
     def untrained(self) -> bool:
         """Whether the backbone's weights are random."""
         return bool(self.manifest["weights"]["untrained"])
+
+    @property
+    def tells_duplicates(self) -> bool:
+        """Whether near-duplicates may be told by its embeddings, and not by perceptual hashes alone."""
+        weights = self.manifest["weights"]
+        return bool(weights.get("tells_duplicates", not weights["random_layers"]))  # older models do not say
 
     @property
     def notice(self) -> str:

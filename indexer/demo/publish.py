@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from indexer.demo.world import Plan, draw_world, drawer_version
-from indexer.progress import progress, say
+from indexer.progress import progress
 from indexer.workplace import workplace
 from recommender.bundled import BACKBONE, read_card
 from recommender.catalogue import Catalogue
@@ -56,10 +56,9 @@ def publish(settings: Settings, plan: Plan) -> None:
         with progress("drawing the demo world") as told:
             world = draw_world(settings.home / WORLD, plan, told)
         if not any(row.name == name for row in catalogue.models()):
-            say("training on it")
-            train(
-                settings, catalogue, world.library, TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=True)
-            )
+            begun = (settings.home / "training" / name).is_dir()
+            options = TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=begun)
+            train(settings, catalogue, world.library, options)
         catalogue.use_model(name)
         reindex(settings, catalogue, world.library)
 

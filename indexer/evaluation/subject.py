@@ -154,7 +154,6 @@ class Bench:
                 f"model {model.name} knows no character of {root}: name the library that it was trained on"
             )
         hashes = [entry.perceptual_hash for entry in library.entries]
-        alike = not model.manifest["weights"]["random_layers"]
         part, fold = _places(model, library)
         _tell_changes(model, library)
         return Subject(
@@ -167,7 +166,7 @@ class Bench:
             known=known,
             part=part,
             fold=fold,
-            group=near_duplicate_groups(hashes, vectors if alike else None),
+            group=near_duplicate_groups(hashes, vectors if model.tells_duplicates else None),
         )
 
     def altered(

@@ -202,7 +202,7 @@ class _Job:
             samples = replace(before.samples, stored=vectors)
             return _Seen(backbone, gathered.library, samples, before.embedded + embedded)
         hierarchy = _hierarchy(gathered.library, self.options.held_out)
-        alike = not self.loaded.random_layers
+        alike = self.loaded.tells_duplicates
         samples = Samples.of(hierarchy, entries, vectors, self.options.heads.seed, alike=alike)
         return _Seen(backbone, gathered.library, samples, embedded)
 

@@ -63,9 +63,18 @@ class LoadedBackbone:
             )
         return ""
 
+    @property
+    def tells_duplicates(self) -> bool:
+        """Whether near-duplicates may be told by its embeddings.
+
+        The limits were set with ImageNet weights: to a network that has seen less, far more is alike.
+        """
+        return not self.random_layers and self.source != "bundled"
+
     def to_json(self) -> dict[str, Any]:
         """Return what model.json says about the weights."""
         return {
+            "tells_duplicates": self.tells_duplicates,
             "source": self.source,
             "untrained": self.untrained,
             "random_layers": list(self.random_layers),

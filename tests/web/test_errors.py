@@ -56,13 +56,22 @@ def test_every_problem_is_explained(client: FlaskClient) -> None:
         assert problem.title in client.get(problem.address).text
 
 
+FETCHING = (recommender.errors.FetchRefused, recommender.errors.FetchFailed)
+"""These name a rule or a kind of failure beside the sentence."""
+
+
 def test_every_family_has_a_status(app: Flask) -> None:
     """What a client can cause or meet has a status of its own; only failed builds, which no client meets, are 500."""
     families = [kind for _, kind in inspect.getmembers(recommender.errors, inspect.isclass)]
     with app.test_request_context():
-        statuses = {kind: explain(kind("why")).problem.status for kind in families if issubclass(kind, SokkuriError)}
+        statuses = {
+            kind: explain(kind("rule", "why") if issubclass(kind, FETCHING) else kind("why")).problem.status
+            for kind in families
+            if issubclass(kind, SokkuriError)
+        }
     mistakes = {kind.__name__ for kind, status in statuses.items() if status == 500}
-    assert mistakes == {"SokkuriError", "BuildError", "BadLibrary", "FetchRefused", "FidelityTooLow"}
+    batch = {"BuildError", "BadLibrary", "BadSources", "FetchFailed", "FetchRefused", "FidelityTooLow", "NoNetwork"}
+    assert mistakes == {"SokkuriError", *batch}
 
 
 def test_busy_says_when_to_come_back(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ transaction brings catalogue and publication up to date. Not here: how each step
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
 from recommender.encoders.torch_encoder import TorchBackbone
-from recommender.errors import NotFound
+from recommender.errors import BadLibrary, NotFound
 from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 from recommender.snapshots import SnapshotContent, open_snapshot
 from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
+
+FORGOTTEN = "forgotten on demand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,15 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
         embedder = Embedder(backbone, table)
         shelf = _ThumbnailShelf(settings.home / "thumbnails")
 
-        def visit(_: Entry, image: DecodedImage) -> None:
-            embedder.add(image)
-            shelf.add(image)
+        forgotten = catalogue.forgotten()
+
+        def visit(entry: Entry, image: DecodedImage) -> None:
+            if entry.id not in forgotten:
+                embedder.add(image)
+                shelf.add(image)
 
         def wants(picture: PictureId) -> bool:
-            return not dry_run and (embedder.wants(picture) or shelf.wants(picture))
+            return not dry_run and picture not in forgotten and (embedder.wants(picture) or shelf.wants(picture))
 
         with progress("reading pictures") as told:
             limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
@@ -81,6 +87,7 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
             library = scan(
                 root, limits=limits, progress=told, visit=None if dry_run else visit, known=known, wants=wants
             )
+        library = without_forgotten(library, forgotten)
         embedder.finish()
         if not dry_run:
             catalogue.remember_files(str(root.resolve()), library.files)
@@ -103,6 +110,25 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
         embedded=embedder.embedded,
         rejects=library.rejects,
         seconds=clock.seconds,
+    )
+
+
+def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
+    """Leave out what was forgotten on demand, though somebody brought it back. Raises BadLibrary where nothing is left.
+
+    Files that equal a forgotten one are rejects already: duplicates of it.
+    """
+    gone = tuple(Reject(entry.path, FORGOTTEN) for entry in library.entries if entry.id in forgotten)
+    if not gone:
+        return library
+    entries = tuple(entry for entry in library.entries if entry.id not in forgotten)
+    if not entries:
+        raise BadLibrary(f"none of the pictures in {library.root} can be used; {gone[0].path}: {FORGOTTEN}")
+    return replace(
+        library,
+        entries=entries,
+        rejects=tuple(sorted((*library.rejects, *gone), key=lambda reject: reject.path)),
+        files=tuple(row for row in library.files if row.picture not in forgotten),
     )
 
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 from weakref import WeakSet
 
-from requests import Session
+from requests import Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -132,7 +132,7 @@ class GuardedAdapter(HTTPAdapter):
             "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
         }
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0, pool_block=True)
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0, pool_block=False)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make the pools ones of guarded connections."""
@@ -151,9 +151,21 @@ class GuardedAdapter(HTTPAdapter):
         raise FetchRefused(PRIVATE, f"pictures are not collected through a proxy ({proxy})")
 
 
+class GuardedSession(Session):
+    """A session that leaves redirects alone.
+
+    The library's own looks at where one leads before it hands the answer out: it would read all of its body, whatever
+    its size, and lose the connection where the address is not text.
+    """
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """Return nothing: `fetch` reads the address itself."""
+        del resp
+
+
 def guarded_session(agent: str, allowed: Sequence[Network]) -> Session:
     """Return a session that reaches public addresses only, and heeds no proxy or password of the environment."""
-    session = Session()
+    session = GuardedSession()
     session.trust_env = False
     session.headers.clear()
     session.headers.update({"User-Agent": agent, "Accept-Language": "en, ja;q=0.8, *;q=0.5"})

@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from indexer.collect.answers import Answer, AnswerShelf
 from indexer.collect.borders import PRIVATE, guarded_session, networks_of
-from indexer.collect.fetch import PAGES, PICTURES, UNREACHABLE, Moved, Question
+from indexer.collect.fetch import PAGES, PICTURES, UNREACHABLE, Moved, Question, unforeseen
 from indexer.collect.galleries import PAGE_FORBIDS, Gallery, LeftOut, Page, PictureReference, gallery_of
 from indexer.collect.journal import FOLDER, Journal, Known
 from indexer.collect.keep import FORGOTTEN, Duplicate, Keeper, row_of_sidecar
@@ -32,7 +32,8 @@ from indexer.library import LIBRARY_LIMITS
 from indexer.progress import Told, progress, say
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, CollectedRow
-from recommender.errors import BadLibrary, BuildError, FetchFailed, FetchRefused, NoNetwork
+from recommender.errors import BadLibrary, BuildError, FetchFailed, FetchRefused, NoNetwork, SokkuriError
+from recommender.folders import sha256
 from recommender.images import Limits
 from recommender.settings import Settings
 
@@ -146,6 +147,17 @@ def _written(into: Path) -> Iterator[None]:
         raise BuildError(f"{where} cannot be used ({error.strerror or error}): make room and run it again") from error
 
 
+@contextmanager
+def _stumbling() -> Iterator[None]:
+    """Turn what nobody foresaw of a page or picture into its failure; what the disk objects to ends the run."""
+    try:
+        yield
+    except (SokkuriError, OSError):
+        raise
+    except Exception as error:
+        raise unforeseen(error) from error
+
+
 def _shelve(shelf: AnswerShelf, answer: Answer) -> None:
     """Put an answer on the shelf; one that says that nothing changed renews the one that is there."""
     stored = shelf.get(answer.address) if answer.status == HTTPStatus.NOT_MODIFIED else None
@@ -201,6 +213,8 @@ class _Run:
         self._into, self._journal, self._shelf = desk.into, desk.journal, desk.shelf
         self._keeper, self._lanes, self._provenance = desk.keeper, desk.lanes, desk.provenance
         self._taken: dict[str, int] = {}
+        self._shared: dict[str, list[int]] = {}
+        self._lost: dict[str, object] = {}
         self._pages: dict[str, list[_Visit]] = {}
         self._visited: set[tuple[int, str]] = set()
         self._seen: list[set[str]] = [set() for _ in sources]
@@ -241,7 +255,13 @@ class _Run:
             report.trouble(str(file), "failed", "unreadable", f"the file cannot be read: {error.strerror}")
             return
         report.pages += 1
-        self._take_all(number, gallery_of(page, source, name=f"file:{file.name}"), file.parent)
+        try:
+            with _stumbling():
+                gallery = gallery_of(page, source, name=f"file:{file.name}")
+        except FetchFailed as error:
+            report.trouble(str(file), "failed", error.why, str(error))
+            return
+        self._take_all(number, gallery, file.parent)
 
     def _visit(self, visit: _Visit) -> None:
         """Read a page that is on the shelf, or ask for it."""
@@ -322,7 +342,12 @@ class _Run:
         """Take the pictures of a page, and visit the next one."""
         source, report = self._sources[visit.source], self.reports[visit.source]
         report.pages += 1
-        gallery = gallery_of(Page(answer.address, answer.data, answer.charset), source)
+        try:
+            with _stumbling():
+                gallery = gallery_of(Page(answer.address, answer.data, answer.charset), source)
+        except FetchFailed as error:
+            report.trouble(visit.address, "failed", error.why, str(error))
+            return
         rule = objection(answer.headers)
         if rule:
             refused = tuple(LeftOut(one.address, f"{PAGE_FORBIDS} ({rule})") for one in gallery.pictures)
@@ -360,9 +385,9 @@ class _Run:
         number, key = wish.source, wish.reference.address
         known = self._journal.known(key)
         if self._taken.setdefault(key, number) != number:
-            self.reports[number].duplicate += 1
+            self._share(number, key)
         elif self._journal.is_forgotten(key):
-            self.reports[number].refuse(key, FORGOTTEN, "the picture was forgotten on demand")
+            self._lose(number, key, FetchRefused(FORGOTTEN, "the picture was forgotten on demand"))
         elif known and known.fate not in ("asked", "failed"):
             self._recall(number, key, known)
         elif link.startswith(("data:", "file:")):
@@ -370,18 +395,41 @@ class _Run:
         elif not self._from_shelf(wish):
             self._ask_or_not(wish)
 
+    def _share(self, number: int, key: str) -> None:
+        """Count a picture that is another source's: a duplicate, unless, or until, that source cannot have it."""
+        if key in self._lost:
+            self._count_lost(number, key, self._lost[key])
+        else:
+            self.reports[number].duplicate += 1
+            self._shared.setdefault(key, []).append(number)
+
+    def _lose(self, number: int, key: str, error: object, addresses: tuple[str, ...] = ()) -> None:
+        """Count a picture that is not to be had, for every source that wants it."""
+        self._count_lost(number, key, error)
+        for address in dict.fromkeys((key, *addresses)):
+            self._lost[address] = error
+            for other in self._shared.pop(address, ()):
+                self.reports[other].duplicate -= 1
+                self._count_lost(other, address, error)
+
+    def _count_lost(self, number: int, key: str, error: object) -> None:
+        if isinstance(error, FetchRefused):
+            self.reports[number].refuse(key, error.rule, str(error))
+        elif isinstance(error, FetchFailed):
+            self.reports[number].fail(key, error.why, str(error))
+
     def _recall(self, number: int, key: str, known: Known) -> None:
         """Count a picture whose fate an earlier run decided."""
         report = self.reports[number]
         filed = self._journal.picture(known.picture) if known.picture else None
         if known.fate == "refused":
-            report.refuse(key, known.reason, known.what)
+            self._lose(number, key, FetchRefused(known.reason, known.what))
         elif known.fate == "kept" and filed and filed.picture == known.picture:
             if (self._into / filed.path).exists():
                 report.kept += 1
                 self._counted[filed.path] = (number, False)
             else:
-                report.refuse(key, "removed by hand", "its file is gone from the library")
+                self._lose(number, key, FetchRefused("removed by hand", "its file is gone from the library"))
         else:
             report.duplicate += 1
 
@@ -397,15 +445,16 @@ class _Run:
 
     def _ask_or_not(self, wish: _Wish) -> None:
         """Queue a picture, unless it was asked for as often as it may be."""
-        report, address = self.reports[wish.source], wish.reference.address
+        address = wish.reference.address
         final = self._followed(address)
         last = self._journal.known(final)
         if last and not self._options.retry_failed:
             if last.fate == "asked":
-                report.fail(address, INTERRUPTED, "a run ended while it was asked for (--retry-failed asks again)")
+                what = "a run ended while it was asked for (--retry-failed asks again)"
+                self._lose(wish.source, address, FetchFailed(INTERRUPTED, what), (final,))
                 return
             if last.fate == "failed" and last.fails >= MOST_FAILS:
-                report.fail(address, last.reason, _again(last))
+                self._lose(wish.source, address, FetchFailed(last.reason, _again(last)), (final,))
                 return
         question = Question(final, self._settings.max_bytes, self._settings.fetch_seconds, ACCEPT_PICTURES, PICTURES)
         via = (address,) if final != address else ()
@@ -414,12 +463,13 @@ class _Run:
     def _keep_local(self, wish: _Wish, link: str) -> None:
         """File a picture that a page brings along."""
         try:
-            if link.startswith("data:"):
-                kind, data = data_of(link, self._settings.max_bytes)
-            else:
-                kind, data = "", _saved_bytes(link, self._settings.max_bytes)
-        except FetchRefused as error:
-            self.reports[wish.source].refuse(wish.reference.address, error.rule, str(error))
+            with _stumbling():
+                if link.startswith("data:"):
+                    kind, data = data_of(link, self._settings.max_bytes)
+                else:
+                    kind, data = "", _saved_bytes(link, self._settings.max_bytes)
+        except (FetchRefused, FetchFailed) as error:
+            self._lose(wish.source, wish.reference.address, error)
             return
         answer = Answer(wish.reference.address, LOCAL, now(), data, {"Content-Type": kind} if kind else {})
         self._file(wish, answer, (wish.reference.address,))
@@ -454,10 +504,14 @@ class _Run:
         self._journal.moved(job.address, target.address)
         known = self._journal.known(target.address)
         if self._journal.is_forgotten(target.address):
-            self.reports[wish.source].refuse(wish.reference.address, FORGOTTEN, "the picture was forgotten on demand")
+            self._lose(
+                wish.source, wish.reference.address, FetchRefused(FORGOTTEN, "the picture was forgotten on demand")
+            )
+        elif target.address in self._lost:
+            self._note(wish, self._lost[target.address], (wish.reference.address,))
         elif target.address in self._taken or (known and known.fate in ("kept", "same")):
             self._taken.setdefault(target.address, wish.source)
-            self.reports[wish.source].duplicate += 1
+            self._share(wish.source, target.address)
             for address in dict.fromkeys((wish.reference.address, *target.via)):
                 self._journal.same(address, known.picture if known else "", "the same address")
         elif known and known.fate == "refused":
@@ -483,8 +537,9 @@ class _Run:
         try:
             if rule := objection(answer.headers):
                 raise FetchRefused(rule, f"the host forbids keeping it ({rule})")
-            kept = self._keeper.keep(self._sources[wish.source], wish.reference, answer)
-        except FetchRefused as error:
+            with _stumbling():
+                kept = self._keeper.keep(self._sources[wish.source], wish.reference, answer)
+        except (FetchRefused, FetchFailed) as error:
             self._note(wish, error, addresses)
             return
         if isinstance(kept, Duplicate):
@@ -510,11 +565,7 @@ class _Run:
 
     def _note(self, wish: _Wish, error: object, addresses: tuple[str, ...]) -> None:
         """Note that a picture is not to be had, at every address that led to it."""
-        report = self.reports[wish.source]
-        if isinstance(error, FetchRefused):
-            report.refuse(wish.reference.address, error.rule, str(error))
-        elif isinstance(error, FetchFailed):
-            report.fail(wish.reference.address, error.why, str(error))
+        self._lose(wish.source, wish.reference.address, error, addresses)
         for address in dict.fromkeys(addresses):
             known = self._journal.known(address)
             if _is_host_s(error):
@@ -536,14 +587,19 @@ def _is_host_s(error: object) -> bool:
 def key_of(link: str, folder: Path | None = None) -> str:
     """Return the address that a picture is known by: its own, but for those that a page brings along.
 
-    What is `data:` is known by its hash, and a file by its path below the folder of its page.
+    What is `data:` is known by its hash, and a file by its path below the folder of its page, and its own hash: folders
+    of one name may be many.
     """
     if link.startswith("data:"):
         kind = link[5:].partition(",")[0].partition(";")[0]
         return f"data:{kind};sha256={hashlib.sha256(link.encode()).hexdigest()}"
     if link.startswith("file:") and folder is not None:
         path = Path(unquote(urlsplit(link).path))
-        return f"file:{folder.name}/{os.path.relpath(path, folder.resolve())}"
+        name = f"file:{folder.resolve().name}/{os.path.relpath(path, folder.resolve())}"
+        try:
+            return f"{name};sha256={sha256(path)}" if path.is_file() and not path.is_symlink() else name
+        except (OSError, ValueError):
+            return name
     return link
 
 

@@ -136,4 +136,5 @@ def _linked(link: object, base: str) -> str:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:LONGEST]
+    # JSON may hold half a character, which no file and no table takes.
+    return " ".join(text.encode("utf-8", "replace").decode().split())[:LONGEST]

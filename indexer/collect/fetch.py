@@ -29,6 +29,7 @@ SILENCE_SECONDS = 15.0
 """How long a host may send nothing at all."""
 TOO_SLOW, UNREACHABLE, CUT_OFF, BROKEN = "too slow", "unreachable", "cut off", "no proper answer"
 TOO_LARGE, BAD_ENCODING, NOT_WANTED = "too large", "an encoding nobody asked for", "not a picture"
+UNFORESEEN = "unforeseen"
 _SERVER_ERROR = 500
 
 
@@ -128,9 +129,13 @@ def _late(question: Question) -> FetchFailed:
 def _exchange(session: Session, question: Question, at_head: Callable[[], None] | None) -> Answer | Moved:
     """Send the request, judge the head of the answer, and read its body."""
     timeout = (min(CONNECT_SECONDS, question.seconds), min(SILENCE_SECONDS, question.seconds))
-    response = session.get(
-        question.address, headers=question.headers(), stream=True, allow_redirects=False, timeout=timeout
-    )
+    try:
+        response = session.get(
+            question.address, headers=question.headers(), stream=True, allow_redirects=False, timeout=timeout
+        )
+    except BaseException:
+        session.close()  # nobody has the answer, so nobody else could give its connection back
+        raise
     with response:
         if at_head:
             at_head()
@@ -219,6 +224,11 @@ def _failure(error: Exception) -> FetchFailed:
     if any(isinstance(cause, (ConnectionError, HTTPError)) for cause in causes):
         return Trouble(CUT_OFF, f"the connection broke ({_short(causes[-1])})")
     return FetchFailed(BROKEN, f"the answer cannot be understood ({_short(error)})")
+
+
+def unforeseen(error: Exception) -> FetchFailed:
+    """Return the failure of one page or picture that made this program stumble: a host may send anything."""
+    return FetchFailed(UNFORESEEN, f"it made the collector stumble ({type(error).__name__}: {_short(error)})")
 
 
 def _reason(error: BaseException) -> BaseException | None:

@@ -20,14 +20,14 @@ import numpy as np
 
 from indexer.collect.answers import AnswerShelf
 from indexer.collect.journal import FOLDER, Journal
-from indexer.collect.keep import remove_picture
+from indexer.collect.keep import remove_picture, served_by
 from indexer.embed import EmbeddingTable
 from indexer.library import EXTENSIONS
 from indexer.publishing import write_checked
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, CollectedRow
 from recommender.embeddings import EmbeddingSpace
-from recommender.errors import Corrupt, NoSnapshot, NotFound
+from recommender.errors import BuildError, Corrupt, NoSnapshot, NotFound
 from recommender.folders import sha256
 from recommender.settings import Settings
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot
@@ -81,8 +81,11 @@ def forget(
 ) -> ForgetReport:
     """Forget the picture with an id, or all that came from addresses, or pages, beginning with `source`.
 
-    A `source` that names no more than a host means that host alone. Raises NotFound where nothing is known of it.
+    A `source` that names no more than a host means that host alone. Raises NotFound where nothing is known of it, and
+    BuildError where it names no host: a few letters would be the beginning of everything.
     """
+    if source and not names_a_source(source):
+        raise BuildError(f"{source!r} names no source: it has to begin with http:// or https:// and name a host")
     rows = catalogue.collected(picture) if picture else _rows_from(catalogue, source)
     pictures = tuple(dict.fromkeys([picture] if picture else [row.picture for row in rows]))
     places = {place for one in pictures for place in catalogue.file_places(one)}
@@ -121,6 +124,15 @@ def forget(
     )
 
 
+def names_a_source(prefix: str) -> bool:
+    """Tell whether a prefix names a scheme and a host, or a saved page (`file:luffy.html`), at least."""
+    try:
+        parts = urlsplit(prefix)
+    except ValueError:
+        return False
+    return bool(parts.hostname if parts.scheme in ("http", "https") else parts.scheme == "file" and parts.path)
+
+
 def comes_from(address: str, prefix: str) -> bool:
     """Tell whether an address begins with a prefix; one that ends within a host's name does not count for another."""
     if not address.startswith(prefix):
@@ -133,8 +145,14 @@ def comes_from(address: str, prefix: str) -> bool:
 
 
 def _rows_from(catalogue: Catalogue, source: str) -> list[CollectedRow]:
-    found = catalogue.collected_from(source)
-    return [row for row in found if comes_from(row.address, source) or comes_from(row.page, source)]
+    """Return the rows whose picture's or page's address begins with a source, or led to one that does."""
+    return [
+        row
+        for row in catalogue.collected()
+        if comes_from(row.address, source)
+        or comes_from(row.page, source)
+        or comes_from(served_by(Path(row.library), row.path), source)
+    ]
 
 
 def _journals_know(libraries: Iterable[str], source: str) -> bool:

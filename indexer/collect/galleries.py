@@ -40,7 +40,7 @@ _ICON_FOLDERS = frozenset({"icon", "icons", "emoji", "emojis", "sprites", "smili
 _FOREIGN = frozenset({".svg", ".svgz", ".ico", ".avif", ".heic", ".tif", ".tiff", ".jxl", ".mp4", ".webm"})
 _ACCEPTED_TYPES = frozenset({"image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "image/bmp"})
 _ORIGINALS = ("data-iurl", "data-original", "data-full", "data-large")
-_SETS = ("srcset", "data-srcset", "data-lazy-srcset")
+_SETS = ("data-srcset", "data-lazy-srcset", "srcset")
 _LAZY = ("data-src", "data-lazy-src", "data-lazy", "src")
 _NEXT = frozenset(
     {"next", "next page", "next results", "older", "older posts", "more results", "次", "次へ", "次のページ"}
@@ -52,7 +52,10 @@ _SET_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([wx])")
 _SAVED_FROM = re.compile(rb"<!-- saved from url=\([0-9]{1,5}\)(https?://[^\s<>]{1,4000})")
 """What browsers write into a page that they save: the address that it came from."""
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
-
+_NO_CHARSETS = frozenset({"unicode_escape", "raw_unicode_escape", "idna", "punycode", "utf_7", "undefined"})
+"""Codecs of Python's that no browser knows: some give half characters, some take time without end."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, which JSON may hold and no address can."""
 
 NOBODY = Credit()
 
@@ -62,19 +65,21 @@ class Page:
     """A page as it came: its bytes, its address, and the character set that the server called it by.
 
     `address` is where its relative links lead from; of a saved file that is its path as `file://`, unless the file or
-    its source knows the address it came from.
+    its source knows the address it came from. `file` is the path of a saved file, as `file://`.
     """
 
     address: str
     data: bytes
     charset: str = ""
+    file: str = ""
 
     @classmethod
     def saved(cls, file: Path, base: str = "") -> Page:
         """Read a saved HTML file. Raises OSError."""
         data = file.read_bytes()
         told = _SAVED_FROM.search(data[:2048])
-        return cls(base or (told[1].decode("ascii", "replace") if told else file.resolve().as_uri()), data)
+        place = file.resolve().as_uri()
+        return cls(base or (told[1].decode("ascii", "replace") if told else place), data, file=place)
 
     @property
     def text(self) -> str:
@@ -89,8 +94,10 @@ class Page:
         told = _CHARSET.search(self.data[:4096])
         for charset in ("utf-8", self.charset, told[1].decode("ascii") if told else "", "cp932", "cp1252"):
             try:
-                if charset and codecs.lookup(charset)._is_text_encoding:
-                    return self.data.decode(charset)
+                if charset and _is_charset(charset):
+                    text = self.data.decode(charset)
+                    text.encode()  # halves of surrogate pairs are no text
+                    return text
             except (LookupError, ValueError):
                 continue
         return self.data.decode("utf-8", "replace")
@@ -128,6 +135,7 @@ class _Finds:
 
     base: str
     page: str
+    file: str
     local: bool
     whole: Credit
     judged_by_name: bool
@@ -137,7 +145,7 @@ class _Finds:
 
     def add(self, link: str, credit: Credit, sides: Iterable[int] = ()) -> None:
         """Take a picture by the link that a page has to it, or leave it out."""
-        address = resolved(link, self.base, local=self.local)
+        address = self.address_of(link)
         if not address:
             return
         known = self.pictures.get(address)
@@ -149,6 +157,14 @@ class _Finds:
         else:
             self.left_out.pop(address, None)  # small at one place of the page, large at another
             self.pictures[address] = PictureReference(address, self.page, credit.or_else(self.whole))
+
+    def address_of(self, link: str) -> str:
+        """Return where a link leads: to the file beside a saved page, if there is one, wherever the page came from."""
+        if self.file:
+            beside = resolved(link, self.file, local=True)
+            if beside.startswith("file:") and _is_file(beside):
+                return beside
+        return resolved(link, self.base, local=self.local)
 
     def _objection(self, address: str, sides: Iterable[int]) -> str:
         if any(side < self.icon_side for side in sides):
@@ -173,6 +189,7 @@ def gallery_of(page: Page, source: Source, name: str = "") -> Gallery:
     finds = _Finds(
         base=base,
         page=name or page.address,
+        file=page.file,
         local=page.address.startswith("file:"),
         whole=credit_of_page(soup, base).or_else(Credit(source.licence, source.author)),
         judged_by_name=not source.select,
@@ -199,10 +216,11 @@ def resolved(link: str, base: str, *, local: bool = False) -> str:
     Only a saved file (`local`) may lead to files, and only to those in its own folder or below.
     """
     link = link.strip()
-    if link[:5].lower() == "data:":
-        return "data:" + link[5:]
-    if not link or len(link) > LONGEST_ADDRESS:
+    brought = link[:5].lower() == "data:"
+    if not link or (len(link) > LONGEST_ADDRESS and not brought) or _SURROGATE.search(link):
         return ""
+    if brought:
+        return "data:" + link[5:]
     try:
         address = urldefrag(urljoin(base, re.sub(r"[\t\n\r]", "", link))).url
         parts = urlsplit(address)
@@ -215,6 +233,19 @@ def resolved(link: str, base: str, *, local: bool = False) -> str:
         folder = base.rpartition("/")[0] + "/"
         return address if address.startswith(folder) and ".." not in unquote(address).split("/") else ""
     return ""
+
+
+def _is_file(address: str) -> bool:
+    try:
+        return Path(unquote(urlsplit(address).path)).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_charset(name: str) -> bool:
+    """Tell whether Python's codec of a name is one that pages are written in."""
+    found = codecs.lookup(name)
+    return found._is_text_encoding and found.name.replace("-", "_") not in _NO_CHARSETS
 
 
 def leads_to_picture(link: str) -> bool:
@@ -306,31 +337,43 @@ def _take_elements(elements: Iterable[Tag], finds: _Finds) -> None:
 def _of_picture(element: Tag, image: Tag | None) -> str:
     """Return the link of a `picture`: the largest of its sources in a format that can be read, else its image."""
     sources = [
-        str(source.get("srcset") or source.get("data-srcset") or "")
+        _set_of(source)
         for source in within(element)
         if source.name == "source" and str(source.get("type") or "image/jpeg").lower() in _ACCEPTED_TYPES
     ]
     if image is not None:
-        original = next((str(image[name]) for name in _ORIGINALS if image.get(name)), "")
-        if original:
+        if original := _original(image):
             return original
-        sources.append(next((str(image[name]) for name in _SETS if image.get(name)), ""))
+        sources.append(_set_of(image))
     return largest_of_set(", ".join(filter(None, sources))) or (_of_image(image) if image is not None else "")
 
 
 def _of_image(element: Tag) -> str:
     """Return the link of an `img`: the original where lazy loading names it, the largest of a set, or its source."""
-    for name in _ORIGINALS:
-        if element.get(name):
-            return str(element[name])
-    for name in _SETS:
-        if link := largest_of_set(str(element.get(name) or "")):
-            return link
-    return next((str(element[name]) for name in _LAZY if element.get(name)), "")
+    if link := _original(element) or largest_of_set(_set_of(element)):
+        return link
+    links = [str(element[name]) for name in _LAZY if element.get(name)]
+    return links[0] if links else largest_of_set(str(element.get("srcset") or ""))
+
+
+def _original(element: Tag) -> str:
+    """Return the link to the original that an `img` is a smaller picture of, or nothing."""
+    return next((str(element[name]) for name in _ORIGINALS if element.get(name)), "")
+
+
+def _set_of(element: Tag) -> str:
+    """Return the set that an element chooses from, the lazy one first; one of `data:` only holds the place of it."""
+    sets = (str(element.get(name) or "") for name in _SETS)
+    return next((one for one in sets if largest_of_set(one) and not largest_of_set(one).startswith("data:")), "")
 
 
 def _sides(element: Tag) -> list[int]:
-    """Return the width and height that an element states in pixels; one that states a share states nothing."""
+    """Return the width and height that an element states in pixels; one that states a share states nothing.
+
+    Where it names an original, they are those of the smaller picture that stands for it, and say nothing about it.
+    """
+    if _original(element):
+        return []
     texts = (str(element.get(name) or "").strip() for name in ("width", "height"))
     found = (re.fullmatch(r"([0-9]{1,6})(\.[0-9]{1,9})?(px)?", text) for text in texts)
     return [int(one[1]) for one in found if one]
@@ -356,13 +399,15 @@ def _take_linked_data(soup: BeautifulSoup, finds: _Finds) -> None:
         for link in images if isinstance(images, list) else [images]:
             if isinstance(link, str):
                 finds.add(link, Credit())
+            elif isinstance(link, dict) and isinstance(inner := link.get("contentUrl") or link.get("url"), str):
+                finds.add(inner, credit_of_object(link))
 
 
 def _take_credits(soup: BeautifulSoup, finds: _Finds) -> None:
     """Give the pictures that a selector chose the credit that JSON-LD states of them."""
     for found in linked_data(soup):
         link = found.get("contentUrl")
-        if isinstance(link, str) and resolved(link, finds.base) in finds.pictures:
+        if isinstance(link, str) and finds.address_of(link) in finds.pictures:
             finds.add(link, credit_of_object(found))
 
 

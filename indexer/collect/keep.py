@@ -163,6 +163,16 @@ def row_of_sidecar(root: Path, path: str) -> CollectedRow | None:
         return None
 
 
+def served_by(root: Path, path: str) -> str:
+    """Return the address that a picture came from in the end, if redirects led there; nothing where none is noted."""
+    try:
+        told = json.loads(sidecar_of(root / path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    found = told.get("served_by") if isinstance(told, dict) else ""
+    return found if isinstance(found, str) else ""
+
+
 def remove_picture(root: Path, path: str) -> None:
     """Remove a picture and its sidecar."""
     file = root / path

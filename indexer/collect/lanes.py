@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 from requests import Session
 
 from indexer.collect.answers import Answer
-from indexer.collect.fetch import NOT_WANTED, Moved, Question, Trouble, ask, media_types
+from indexer.collect.fetch import NOT_WANTED, Moved, Question, Trouble, ask, media_types, unforeseen
 from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
-from recommender.errors import FetchFailed, FetchRefused
+from recommender.errors import FetchFailed, FetchRefused, SokkuriError
 
 HOSTS_AT_ONCE = 32
 TRIES = 3
@@ -211,7 +211,7 @@ class Lanes:
             self._start()
 
     def next(self) -> Outcome:
-        """Return the next outcome, waiting for it. Raises what no lane foresaw."""
+        """Return the next outcome, waiting for it. Raises what is no host's fault."""
         outcome = self.outcomes.get()
         self.open -= 1
         if not isinstance(outcome.result, (Answer, Moved, FetchRefused, FetchFailed)):
@@ -266,6 +266,10 @@ class Lanes:
             return
         except (FetchRefused, FetchFailed) as error:
             result = error
+        except (SokkuriError, OSError) as error:  # the disk's: raised again where the outcomes are taken
+            result = error
+        except Exception as error:  # noqa: BLE001  # whatever a host sends ends this job, and no other
+            result = unforeseen(error)
         except BaseException as error:  # noqa: BLE001  # it is raised again where the outcomes are taken
             result = error
         if result is not None:

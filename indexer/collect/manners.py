@@ -29,7 +29,7 @@ class Robots:
     """What a robots.txt says (RFC 9309; wildcards and `Crawl-delay` are understood by Protego)."""
 
     def __init__(self, text: str) -> None:
-        self._rules = Protego.parse(text)
+        self._rules = Protego.parse(text.removeprefix("\ufeff"))  # editors mark UTF-8 with it
         self._text = text
 
     def allows(self, address: str) -> bool:
@@ -80,8 +80,8 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())

@@ -6,18 +6,24 @@ import base64
 import io
 import json
 import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from bench.gallery import BAD, BAD_PAGE, CHARSET_PAGE, GalleryServer, picture
+from indexer.collect.answers import Answer
 from indexer.collect.collect import CollectOptions, agent_of, collect, data_of
+from indexer.collect.galleries import Gallery, Page, PictureReference, gallery_of
+from indexer.collect.keep import Duplicate, Keeper, Kept
 from indexer.collect.report import CollectReport, SourceReport
-from indexer.collect.sources import read_sources
+from indexer.collect.sources import Source, read_sources
 from indexer.library import scan
 from indexer.workplace import workplace
 from recommender.catalogue import CollectedRow
@@ -297,6 +303,103 @@ def test_a_saved_page_brings_its_pictures_along(place: Place) -> None:
     assert {row.page for row in rows.values()} == {"file:page.html"}
     assert "data:image/jpeg" in rows
     assert str(place.folder) not in " ".join(rows)
+
+
+def test_saved_pages_of_one_name_are_told_apart(place: Place) -> None:
+    """Pages saved in folders of one name, with files of one name, bring each their own pictures along."""
+    pages = []
+    for number in range(2):
+        folder = place.folder / f"saved-{number}" / "s"
+        (folder / "p_files").mkdir(parents=True)
+        (folder / "p_files" / "a.jpg").write_bytes(_large(f"seed-{number}", 100))
+        pages.append(place.saved(f"saved-{number}/s/p.html", '<img src="./p_files/a.jpg">'))
+    place.sources(*pages)
+    assert [_counts(source) for source in place.run().sources] == [(1, 1, 1, 0), (1, 1, 1, 0)]
+    assert [_counts(source) for source in place.run().sources] == [(1, 1, 0, 0), (1, 1, 0, 0)]
+
+
+def test_a_picture_that_fails_fails_for_every_source(place: Place, server: GalleryServer) -> None:
+    """A second source that lists a picture that cannot be had counts it as failed too, in each run."""
+    html = f'<img src="{server.hosts[0]}/404.gif"><img src="{server.hosts[0]}/p/0-1.jpg">'
+    place.sources(place.saved("one.html", html), place.saved("two.html", html))
+    for _ in range(3):
+        one, two = place.run().sources
+        assert (one.failed, two.failed) == (Counter({"404": 1}), Counter({"404": 1}))
+        assert (one.kept, two.duplicate) == (1, 1)
+    assert server.paths.count("/404.gif") == 2
+
+
+def test_what_nobody_foresaw_is_a_line(place: Place, server: GalleryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page or a picture that makes the program stumble is a failure of its source; the run goes on."""
+    original_keep = Keeper.keep
+
+    def read(page: Page, source: Source, name: str = "") -> Gallery:
+        if page.address == server.galleries[0]:
+            raise KeyError("hostile page")
+        return gallery_of(page, source, name)
+
+    def keep(keeper: Keeper, source: Source, reference: PictureReference, answer: Answer) -> Kept | Duplicate:
+        if answer.address.endswith("1-3.jpg"):
+            raise RecursionError("hostile picture")
+        return original_keep(keeper, source, reference, answer)
+
+    monkeypatch.setattr("indexer.collect.collect.gallery_of", read)
+    monkeypatch.setattr(Keeper, "keep", keep)
+    place.sources(*server.galleries)
+    one, two = place.run().sources
+    assert [(line.outcome, line.reason) for line in one.lines] == [("page failed", "unforeseen")]
+    assert two.failed == Counter({"unforeseen": 1})
+    assert two.kept == 11
+
+
+class _Hostile(BaseHTTPRequestHandler):
+    """Answers with what makes a careless client stumble."""
+
+    def log_message(self, *_: object) -> None:
+        """Write no line to the terminal."""
+
+    def do_GET(self) -> None:
+        """Answer by the path."""
+        status, headers, body = {
+            "/page": (200, {"Content-Type": "text/html; charset=unicode_escape"}, HOSTILE_PAGE),
+            "/no-text": (302, {"Location": "/\xff"}, b""),
+            "/long": (302, {"Location": "/picture", "Content-Length": "99999999"}, b"x"),
+            "/later": (429, {"Retry-After": "Thu, 01 Jan 2026 00:00:00 +999999999999999999999"}, b""),
+            "/picture": (200, {"Content-Type": "image/jpeg"}, picture("hostile")),
+        }.get(self.path, (404, {}, b""))
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+        if self.path == "/long":
+            sleep(3)
+
+
+HOSTILE_PAGE = b"""\xff<img src="/no-text"><img src="/later"><img src="/long"><img src="/\\ud800.png">
+<script type="application/ld+json">{"@type": "ImageObject", "contentUrl": "/pic/\\ud800.jpg"}</script>"""
+
+
+def test_a_hostile_host_ends_nothing(place: Place) -> None:
+    """Redirects to what is no text, or with a body without end, nonsense to wait for, half characters: each is a line.
+
+    The run is a thread, so that one that hangs for ever is a failure.
+    """
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as host:
+        host.daemon_threads = True
+        host.block_on_close = False
+        threading.Thread(target=host.serve_forever, args=(0.05,), daemon=True).start()
+        place.sources(f"http://127.0.0.1:{host.server_address[1]}/page")
+        reports: list[CollectReport] = []
+        running = threading.Thread(target=lambda: reports.append(place.run()), daemon=True)
+        running.start()
+        running.join(30)
+        host.shutdown()
+    assert reports, "the run hangs, or ended with an error"
+    (source,) = reports[0].sources
+    assert source.kept == 1, "the body of a redirect is nobody's business"
+    assert source.failed == Counter({"404": 2, "429": 1})
 
 
 def test_data_links() -> None:

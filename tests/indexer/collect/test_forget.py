@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +17,11 @@ from indexer.collect.collect import collect
 from indexer.collect.forget import ForgetReport, comes_from, forget
 from indexer.collect.sources import read_sources
 from indexer.embed import EmbeddingTable
+from indexer.library import Reject, scan
+from indexer.reindex import without_forgotten
 from indexer.workplace import workplace
 from recommender.catalogue import Catalogue, CollectedRow
-from recommender.errors import NoSnapshot, NotFound
+from recommender.errors import BadLibrary, BuildError, NoSnapshot, NotFound
 from recommender.snapshots import open_snapshot
 from recommender.types import PictureId
 from tests.fakes import SPACE
@@ -113,6 +116,36 @@ def test_all_of_a_site_goes(world: World) -> None:
         assert catalogue.picture_ids() == {row.id for row in world.pictures[8:]}
         assert catalogue.counts().characters == 3
         assert catalogue.collected() == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_where_a_redirect_led_counts(world: World, dry_run: bool) -> None:
+    """A picture whose address led to another host goes with that host; the others of its own host stay."""
+    gone = world.pictures[3]
+    sidecar = world.library / f"{gone.path}.json"
+    sidecar.write_text(json.dumps({"served_by": "http://cdn.example/3.png"}))
+    assert _forget(world, source="http://cdn.example/", dry_run=dry_run).pictures == (gone.id,)
+    assert sidecar.exists() is dry_run
+
+
+@pytest.mark.parametrize("source", ["h", "http", "https://", "://x", "file:", "gallery.example", "http://["])
+def test_a_source_has_to_name_a_host(world: World, source: str) -> None:
+    """A few letters would be the beginning of every address: they are refused."""
+    with pytest.raises(BuildError, match="names no source"):
+        _forget(world, source=source)
+
+
+def test_reindexing_leaves_out_what_was_forgotten(world: World) -> None:
+    """A forgotten picture that somebody copied back is a reject that says why, and nothing remembers its file."""
+    library = scan(world.library)
+    gone = library.entries[2]
+    left = without_forgotten(library, {gone.id, "f" * 64})
+    assert [entry.id for entry in left.entries] == [entry.id for entry in library.entries if entry.id != gone.id]
+    assert Reject(gone.path, "forgotten on demand") in left.rejects
+    assert [row.path for row in left.files] == [entry.path for entry in left.entries]
+    assert without_forgotten(library, set()) == library
+    with pytest.raises(BadLibrary, match="forgotten on demand"):
+        without_forgotten(library, {entry.id for entry in library.entries})
 
 
 def test_a_dry_run_removes_nothing(world: World) -> None:

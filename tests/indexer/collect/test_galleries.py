@@ -21,6 +21,7 @@ from indexer.collect.galleries import (
 from indexer.collect.sources import Source
 
 HERE = "https://www.example/shows/one.html"
+PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 
 
 def _gallery(html: str | bytes, address: str = HERE, charset: str = "", **options: Any) -> Gallery:
@@ -55,6 +56,16 @@ def _found(html: str | bytes, **options: Any) -> list[str]:
         ('<base href="/elsewhere/"><img src="a.jpg">', "elsewhere/a.jpg"),
         ('<script type="application/ld+json">{"image": ["/a.jpg"]}</script>', "a.jpg"),
         ('<script type="application/ld+json">[{"@type":"ImageObject","contentUrl":"/a.jpg"}]</script>', "a.jpg"),
+        ('<script type="application/ld+json">{"image": {"url": "/a.jpg"}}</script>', "a.jpg"),
+        (f'<img srcset="{PLACEHOLDER} 1w" data-srcset="/a.jpg 400w, /b.jpg 200w">', "a.jpg"),
+        (f'<img srcset="{PLACEHOLDER} 1w" data-src="/a.jpg">', "a.jpg"),
+        ('<img srcset="/s.jpg 1w" data-srcset="/a.jpg 400w">', "a.jpg"),
+        (
+            f'<picture><source srcset="{PLACEHOLDER} 1w" data-srcset="/a.jpg"><img src="{PLACEHOLDER}"></picture>',
+            "a.jpg",
+        ),
+        (f'<picture><source srcset="{PLACEHOLDER} 1w"><img data-src="/a.jpg"></picture>', "a.jpg"),
+        ('<img src="s.jpg" width=40 data-original="/a.jpg">', "a.jpg"),
         ('<script type="application/ld+json">{broken</script><img src="/a.jpg">', "a.jpg"),
     ],
 )
@@ -163,6 +174,34 @@ def test_a_saved_page_knows_where_it_came_from(tmp_path: Path) -> None:
     file.write_text("<img src='saved_files/a.jpg'><img src='../secret.jpg'><img src='/etc/x.jpg'>")
     gallery = gallery_of(Page.saved(file), Source("s", "show", "hero", None, (file,)))
     assert [one.address for one in gallery.pictures] == [(tmp_path / "saved_files" / "a.jpg").as_uri()]
+
+
+@pytest.mark.parametrize("mark", ["<!-- saved from url=(0024)https://www.example/all -->", "<base href='/x/'>", ""])
+def test_a_file_beside_a_saved_page_wins(tmp_path: Path, mark: str) -> None:
+    """What the browser saved beside a page is not asked for, wherever the page came from; what it did not save is."""
+    (tmp_path / "p_files").mkdir()
+    (tmp_path / "p_files" / "a b.jpg").write_bytes(b"x")
+    file = tmp_path / "p.html"
+    file.write_text(f"{mark}\n<img src='./p_files/a%20b.jpg'><img src='p_files/gone.jpg'>")
+    page = Page.saved(file, "https://www.example/" if "base" in mark else "")
+    first, second = gallery_of(page, Source("s", "show", "hero", None, (file,))).pictures
+    assert first.address == (tmp_path / "p_files" / "a%20b.jpg").as_uri().replace("%25", "%")
+    assert second.address.startswith("https://www.example/" if mark else "file:")
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "raw_unicode_escape", "punycode", "idna", "utf-7"])
+def test_codecs_that_no_browser_knows(charset: str) -> None:
+    """A page is not read by a codec that gives half characters or takes time without end."""
+    assert _found(b'\xff<img src="/a.jpg"><img src="/\\ud800.png">', charset=charset)[0] == "a.jpg"
+
+
+def test_half_characters_are_no_addresses() -> None:
+    """JSON may hold half of a surrogate pair: such an address counts for nothing, such an author for what is left."""
+    html = """<script type="application/ld+json">[{"@type": "ImageObject", "contentUrl": "/\\ud800.jpg"},
+    {"@type": "ImageObject", "contentUrl": "data:image/png,\\ud800"},
+    {"@type": "ImageObject", "contentUrl": "/a.jpg", "creator": "Ann \\ud800"}]</script>"""
+    (found,) = _gallery(html).pictures
+    assert (found.address, found.credit.author) == ("https://www.example/a.jpg", "Ann ?")
 
 
 def test_a_page_of_the_web_leads_to_no_file() -> None:

@@ -13,7 +13,7 @@ from requests import Session
 from indexer.collect.answers import Answer
 from indexer.collect.fetch import PICTURES, Moved, Question, Trouble
 from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, MOST_TROUBLES, TRIES, Doors, Job, Lanes, Outcome, Pause
-from recommender.errors import FetchFailed, FetchRefused
+from recommender.errors import BuildError, FetchFailed, FetchRefused
 from tests.indexer.collect.clocks import QuickClock
 
 HOST = "https://a.example"
@@ -227,11 +227,22 @@ def test_hosts_do_not_wait_for_each_other() -> None:
     assert all(later - sooner >= 1 for sooner, later in pairwise(times))
 
 
-def test_what_nobody_foresaw_is_raised(world: World) -> None:
-    """An error in a lane ends the run where its outcomes are taken, and not in silence."""
+def test_what_nobody_foresaw_is_one_failure(world: World) -> None:
+    """An answer that makes the program stumble ends its own job, and no other."""
     world.script[f"{HOST}/1"] = [KeyError("oh")]
+    found = _outcomes(_lanes(world), _job("/1"), _job("/2"))
+    assert isinstance(found["/2"].result, Answer)
+    result = found["/1"].result
+    assert isinstance(result, FetchFailed)
+    assert (result.why, str(result)) == ("unforeseen", "it made the collector stumble (KeyError: 'oh')")
+
+
+@pytest.mark.parametrize("error", [BuildError("the journal cannot grow"), OSError("the disk is full")])
+def test_what_is_no_hosts_fault_is_raised(world: World, error: Exception) -> None:
+    """What the disk objects to ends the run where its outcomes are taken, and not in silence."""
+    world.script[f"{HOST}/1"] = [error]
     lanes = _lanes(world)
     lanes.add(_job("/1"))
-    with pytest.raises(KeyError, match="oh"):
+    with pytest.raises(type(error), match="the "):
         lanes.next()
     lanes.stop()

@@ -22,6 +22,7 @@ HOST = "https://www.example"
         ("User-agent: sokkuri\nDisallow: /\n\nUser-agent: *\nDisallow:", "/a.jpg", False),
         ("User-agent: otherbot\nDisallow: /", "/a.jpg", True),
         ("", "/a.jpg", True),
+        ("\ufeffUser-agent: *\nDisallow: /private/", "/private/a.jpg", False),
     ],
 )
 def test_robots(rules: str, path: str, allowed: bool) -> None:  # pytest passes it by name
@@ -56,3 +57,4 @@ def test_retry_after() -> None:
     assert retry_after("Mon, 23 Nov 2026 10:01:30 GMT", now) == 90
     assert retry_after("Mon, 23 Nov 2026 09:00:00 GMT", now) == 0
     assert [retry_after(text) for text in (None, "", "soon", "-5", "1e9")] == [None] * 5
+    assert retry_after("Thu, 01 Jan 2026 00:00:00 +999999999999999999999") is None

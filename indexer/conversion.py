@@ -64,7 +64,7 @@ def quantised(
     with _quiet():
         import nncf
     unsafe = not instructions() & INT8_PRODUCTS
-    with _quiet(), progress("measuring ranges") as told:
+    with progress("measuring ranges") as told, _quiet():
         seen = 0
 
         def input_of(picture: DecodedImage) -> Matrix:

@@ -56,8 +56,6 @@ class Export:
                 f"{shown(export.path)} was made with OpenVINO {required}, and {installed()} is installed: {remedy}"
             )
         check_files(export.path, export.manifest["files"], remedy)
-        if export.space != exported_space(model.space, precision, export.manifest["files"]):
-            raise ExportUnusable(f"{shown(export.path / MANIFEST)} does not describe its network: {remedy}")
         needs = export.manifest["needs"]
         if needs and not instructions().intersection(needs):
             raise ExportUnusable(
@@ -78,15 +76,18 @@ class Export:
                     f"{shown(path)} has format {manifest['format']}, this Sokkuri reads {FORMAT}: {remedy}"
                 )
             export = cls(path, manifest)
-            _ = (export.space, export.bulk_over_torch, export.single_over_torch, manifest["files"], manifest["needs"])
-            _ = (manifest["openvino"], manifest["processor"])
+            _ = (export.bulk_over_torch, export.single_over_torch, manifest["processor"]["kind"], manifest["openvino"])
+            _ = (manifest["model"], list(manifest["needs"]))
             of_this_model = manifest["model_digest"] == model.digest
+            of_its_network = export.space == exported_space(model.space, precision, manifest["files"])
         except FileNotFoundError:
             raise NotFound(f"model {model.name} has no export {precision}: {remedy}") from None
         except (OSError, ValueError, KeyError, TypeError):
             raise ExportUnusable(f"{shown(path / MANIFEST)} is damaged: {remedy}") from None
         if not of_this_model:
             raise ExportUnusable(f"{shown(path)} was made of another model than {model.name} is now: {remedy}")
+        if not of_its_network:
+            raise ExportUnusable(f"{shown(path / MANIFEST)} does not describe its network: {remedy}")
         return export
 
     @classmethod

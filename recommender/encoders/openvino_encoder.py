@@ -54,7 +54,7 @@ class OpenVinoBackbone:
         """Compile a network for this processor, in a precision. Raises ExportUnusable."""
         require_precision(precision)
         try:
-            compiled = openvino.Core().compile_model(file, "CPU", _options(precision, threads))
+            compiled = openvino.Core().compile_model(file, "CPU", options(precision, threads))
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1:] or ["it does not say why"]
             raise ExportUnusable(f"OpenVINO cannot run {shown(file)} ({reason[0].strip()}): export it again") from None
@@ -88,7 +88,7 @@ class OpenVinoBackbone:
         return outputs
 
 
-def _options(precision: str, threads: int) -> dict[str, Any]:
+def options(precision: str, threads: int) -> dict[str, Any]:
     """Return how a network is to be compiled: one stream over so many threads, 0 being all of this process."""
     return {
         "PERFORMANCE_HINT": "LATENCY",

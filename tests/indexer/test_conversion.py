@@ -1,0 +1,82 @@
+"""`indexer.conversion`: OpenVINO's network is the one that torch had, for any number of pictures, and tells nobody."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from indexer.conversion import converted, quantised, save, sensitive_layers
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
+from recommender.encoders.torch_encoder import TorchBackbone, network
+from recommender.exports import NETWORK
+from recommender.images import Preprocessing, decode
+from tests.pictures import picture
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5")
+LARGE = (
+    "resnet18",
+    "efficientnet_b0",
+    "vit_b_16",
+    "swin_t",
+    "convnext_tiny",
+    "densenet121",
+    "googlenet",
+    "regnet_x_400mf",
+)
+
+
+def _torch(name: str, size: int) -> TorchBackbone:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return TorchBackbone.of_network(name, network(name), Preprocessing(size=size), 2)
+
+
+@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.big) for name in LARGE)])
+def test_features_are_those_of_torch(name: str, tmp_path: Path) -> None:
+    """Through a file and back, in batches of other sizes than the one that was traced."""
+    size = 224 if name.startswith(("vit", "swin")) else 64
+    backbone = _torch(name, size)
+    save(converted(backbone.network, size), tmp_path)
+    engine = OpenVinoBackbone.of_file(tmp_path / NETWORK, backbone.space, backbone.preprocessing, "f32", 2)
+    images = [decode(picture(seed)) for seed in range(5)]
+    expected = backbone.features(images)
+    for batch in (images[:1], images[:3], images):
+        found = engine.features(batch)
+        np.testing.assert_allclose(found, expected[: len(batch)], atol=1e-4 * float(np.abs(expected).max()))
+
+
+def test_eight_bits_are_nearly_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A quantised network gives nearly the same embeddings, from a smaller file, and nothing is printed."""
+    backbone = _torch("squeezenet1_1", 64)
+    images = [decode(picture(seed)) for seed in range(6)]
+    exact = converted(backbone.network, 64)
+    rounded = quantised(exact.clone(), "squeezenet1_1", images, backbone.preprocessing)
+    sizes = []
+    for name, model in (("exact", exact), ("rounded", rounded)):
+        (tmp_path / name).mkdir()
+        save(model, tmp_path / name)
+        sizes.append((tmp_path / name / "network.bin").stat().st_size)
+    assert sizes[1] < 0.3 * sizes[0]
+    engine = OpenVinoBackbone.of_file(tmp_path / "rounded" / NETWORK, backbone.space, backbone.preprocessing, "int8", 2)
+    one, other = (backbone.space.embed(engine.features(images)) for engine in (backbone, engine))
+    assert 0.97 < float(np.einsum("nd,nd->n", one, other).mean()) < 0.999999
+    assert capsys.readouterr().out == ""
+
+
+def test_sensitive_layers_are_the_first_and_the_last() -> None:
+    """SqueezeNet begins with features.0 and, its classifier being gone, ends with the last Fire module."""
+    first, last = sensitive_layers(converted(_torch("squeezenet1_1", 64).network, 64))
+    assert "features.0" in first
+    assert "features.12.expand3x3" in last
+
+
+def test_nobody_is_told() -> None:
+    """OpenVINO's and NNCF's reports of use need a package that cannot be imported here."""
+    with pytest.raises(ImportError):
+        importlib.import_module("openvino_telemetry")

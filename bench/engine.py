@@ -14,8 +14,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import openvino
-import openvino.opset13 as ops
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
@@ -38,14 +36,15 @@ from recommender.ports import Backbone
 from recommender.processor import BFLOAT16, instructions
 from recommender.types import DecodedImage
 
-SIZE = 224
-BACKBONE = "vgg19"
 TORCH = "torch_f32"
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is drawn (shows, pictures of each character), how often each engine is timed, and the matrices' side."""
+    """How much is drawn (shows, pictures of each character), how often each engine is timed, and the matrices' side.
+
+    `backbone` and `size` (pixels) are what the figures are of.
+    """
 
     shows: int = len(SHOWS)
     pictures: int = 8
@@ -53,16 +52,18 @@ class Effort:
     bulks: int = 9
     side: int = 4096
     products: int = 7
+    backbone: str = "vgg19"
+    size: int = 224
 
 
-QUICK = Effort(shows=2, pictures=4, singles=3, bulks=1, side=1024, products=3)
+QUICK = Effort(shows=1, pictures=4, singles=3, bulks=1, side=1024, products=3)
 
 
 def measure_engines(weights: str, threads: int, effort: Effort) -> Figures:
     """Measure a VGG19 with these weights in every engine and precision that this processor runs."""
-    loaded = load_backbone(BACKBONE, weights, 0)
-    preprocessing = replace(loaded.preprocessing, size=SIZE)
-    reference = TorchBackbone.of_network(BACKBONE, loaded.model, preprocessing, threads, layer=loaded.layer)
+    loaded = load_backbone(effort.backbone, weights, 0)
+    preprocessing = replace(loaded.preprocessing, size=effort.size)
+    reference = TorchBackbone.of_network(effort.backbone, loaded.model, preprocessing, threads, layer=loaded.layer)
     with TemporaryDirectory(prefix="sokkuri-bench-") as folder:
         taught, exam = _drawn(Path(folder) / "world", reference, effort)
         workbench = _Workbench(reference, taught, exam, Path(folder), threads)
@@ -114,13 +115,13 @@ class _Workbench:
 
     def made(self, precision: str) -> tuple[OpenVinoBackbone, Fidelity, list[str]]:
         """Return an export as `sokkuri export` would make it, its figures, and which layers are in float32."""
-        network = converted(self.reference.network, SIZE)
+        preprocessing = self.reference.preprocessing
+        network = converted(self.reference.network, preprocessing.size)
         attempts = [(), sensitive_layers(network)] if precision == "int8" else [()]
         for number, kept in enumerate(attempts):
-            preprocessing = self.reference.preprocessing
             chosen = network
             if precision == "int8":
-                chosen = quantised(network.clone(), BACKBONE, self.taught, preprocessing, kept)
+                chosen = quantised(network.clone(), self.reference.space.backbone, self.taught, preprocessing, kept)
             folder = self.folder / f"{precision}-{number}"
             folder.mkdir()
             save(chosen, folder)
@@ -136,8 +137,9 @@ class _Workbench:
 
 def _operations(reference: TorchBackbone) -> float:
     """Return how many additions and multiplications a picture takes."""
+    size = reference.preprocessing.size
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        reference.network(torch.zeros(1, 3, SIZE, SIZE))
+        reference.network(torch.zeros(1, 3, size, size))
     return float(counter.get_total_flops())
 
 
@@ -160,6 +162,9 @@ def _int8_product(side: int, threads: int) -> Callable[[NDArray[np.float32]], ob
 
     OpenVINO computes a product in 8 bits where its left side is rounded to 256 levels and its right side is stored so.
     """
+    import openvino
+    import openvino.opset13 as ops
+
     weights = np.random.default_rng(1).integers(-64, 64, (side, side), dtype=np.int8)
     given = ops.parameter([side, side], np.float32)
     rounded = ops.fake_quantize(given, *(np.float32(bound) for bound in (0, 4, 0, 4)), 256)
@@ -209,7 +214,7 @@ def _figures(
         f"fraction_of_float32_peak_{TORCH}": torch_speed.bulk_per_second * operations / limits["float32"],
         "bf16": "bf16" in said,
     }
-    lines = [f"{'VGG19 at 224 pixels':<20} {'one, ms':>8} {'bulk, /s':>9} {'× torch':>8} {'of peak':>8}  fidelity"]
+    lines = [f"{'':<20} {'one, ms':>8} {'bulk, /s':>9} {'× torch':>8} {'of peak':>8}  fidelity"]
     lines.append(_line(TORCH, torch_speed, torch_speed, figures[f"fraction_of_float32_peak_{TORCH}"], "the reference"))
     for precision, fidelity in said.items():
         one = speed[precision]

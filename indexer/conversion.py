@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from indexer.progress import progress
+from recommender.encoders import keep_use_private
 from recommender.exports import NETWORK
 from recommender.images import Preprocessing, prepare
 from recommender.processor import INT8_PRODUCTS, instructions
@@ -33,6 +34,7 @@ MULTIPLYING = ("Convolution", "GroupConvolution", "MatMul")
 
 def converted(network: nn.Module, size: int) -> openvino.Model:
     """Return OpenVINO's version of a network, in float32, for any number of pictures of size x size pixels."""
+    keep_use_private()
     import openvino
 
     example = torch.zeros(2, 3, size, size)  # two: of one, tracing would take its number for a constant
@@ -61,6 +63,7 @@ def quantised(
 
     Where the processor sums products in 16 bits, weights get 7 bits, so that nothing overflows.
     """
+    keep_use_private()
     with _quiet():
         import nncf
     unsafe = not instructions() & INT8_PRODUCTS

@@ -16,13 +16,21 @@ from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
 
-# OpenVINO's converter and NNCF report each use to a server unless this package is missing: then they stay silent. Here,
-# since this runs before any module of the package, and nothing else imports OpenVINO first.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to forbid an import
-
 ENGINES = ("auto", "torch", "openvino")
 
 logger = logging.getLogger(__name__)
+
+
+def keep_use_private() -> None:
+    """See to it that OpenVINO's converter and NNCF, imported after this, report to no server what is done with them.
+
+    They do where the package `openvino_telemetry` can be imported, which OpenVINO's own requirements install.
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's way to forbid an import
+
+
+# Before any module of this package imports OpenVINO.
+keep_use_private()
 
 
 def open_encoder(settings: Settings, name: str, space: str | None = None) -> ModelEncoder:

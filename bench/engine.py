@@ -43,7 +43,7 @@ TORCH = "torch_f32"
 class Effort:
     """How much is drawn (shows, pictures of each character), how often each engine is timed, and the matrices' side.
 
-    `backbone` and `size` (pixels) are what the figures are of.
+    `attempts` bounds how often eight bits are tried, `backbone` and `size` (pixels) are what the figures are of.
     """
 
     shows: int = len(SHOWS)
@@ -52,11 +52,12 @@ class Effort:
     bulks: int = 9
     side: int = 4096
     products: int = 7
+    attempts: int = 4
     backbone: str = "vgg19"
     size: int = 224
 
 
-QUICK = Effort(shows=1, pictures=4, singles=3, bulks=1, side=1024, products=3)
+QUICK = Effort(shows=1, pictures=4, singles=3, bulks=1, side=1024, products=3, attempts=1)
 
 
 def measure_engines(weights: str, threads: int, effort: Effort) -> Figures:
@@ -66,7 +67,7 @@ def measure_engines(weights: str, threads: int, effort: Effort) -> Figures:
     reference = TorchBackbone.of_network(effort.backbone, loaded.model, preprocessing, threads, layer=loaded.layer)
     with TemporaryDirectory(prefix="sokkuri-bench-") as folder:
         taught, exam = _drawn(Path(folder) / "world", reference, effort)
-        workbench = _Workbench(reference, taught, exam, Path(folder), threads)
+        workbench = _Workbench(reference, taught, exam, Path(folder), threads, effort.attempts)
         engines: dict[str, Backbone] = {TORCH: reference}
         said: dict[str, Fidelity] = {}
         kept: dict[str, list[str]] = {}
@@ -112,12 +113,13 @@ class _Workbench:
     exam: Exam
     folder: Path
     threads: int
+    attempts: int
 
     def made(self, precision: str) -> tuple[OpenVinoBackbone, Fidelity, list[str]]:
         """Return an export as `sokkuri export` would make it, its figures, and which layers are in float32."""
         preprocessing = self.reference.preprocessing
         network = converted(self.reference.network, preprocessing.size)
-        attempts = [(), sensitive_layers(network)] if precision == "int8" else [()]
+        attempts = sensitive_layers(network)[: self.attempts] if precision == "int8" else [()]
         for number, kept in enumerate(attempts):
             chosen = network
             if precision == "int8":

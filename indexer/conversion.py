@@ -31,6 +31,9 @@ TRANSFORMERS = ("vit_", "swin_", "maxvit")
 MULTIPLYING = ("Convolution", "GroupConvolution", "MatMul")
 """OpenVINO's names for the layers that are worth quantising."""
 
+ENDS = (1, 2, 4)
+"""How many layers of either end are kept in float32, attempt after attempt."""
+
 
 def converted(network: nn.Module, size: int) -> openvino.Model:
     """Return OpenVINO's version of a network, in float32, for any number of pictures of size x size pixels."""
@@ -46,10 +49,14 @@ def converted(network: nn.Module, size: int) -> openvino.Model:
         )
 
 
-def sensitive_layers(model: openvino.Model) -> tuple[str, ...]:
-    """Return the names of the first and the last layer that multiplies: what is rounded there, nothing makes up for."""
+def sensitive_layers(model: openvino.Model) -> list[tuple[str, ...]]:
+    """Return which layers to keep in float32, attempt after attempt: none, then ever more of the first and the last.
+
+    What is rounded at either end, no other layer makes up for. The layers that multiply count, by their names; the last
+    attempt leaves at least half of them to be quantised.
+    """
     names = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in MULTIPLYING]
-    return tuple(dict.fromkeys((names[0], names[-1]))) if names else ()
+    return [(), *((*names[:ends], *names[-ends:]) for ends in ENDS if 4 * ends <= len(names))]
 
 
 def quantised(

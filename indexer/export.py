@@ -1,8 +1,8 @@
 """The batch job `export`: a trained model's backbone for OpenVINO, kept only if it gives the same answers.
 
 The network is converted, quantised if that was asked for, written aside and opened as a server would; then it has to
-agree with float32 torch on validation pictures. What does not is tried once more with its sensitive layers in float32,
-and refused after that. Not here: the conversion (`conversion`), the figures (`fidelity`), the folder (`exports`).
+agree with float32 torch on validation pictures. What does not is tried again with its sensitive layers in float32, and
+refused after that. Not here: the conversion (`conversion`), the figures (`fidelity`), the folder (`exports`).
 """
 
 from __future__ import annotations
@@ -197,17 +197,17 @@ class _Job:
 
     def _passed(self, network: openvino.Model, aside: Path) -> tuple[OpenVinoBackbone, Fidelity, tuple[str, ...]]:
         """Return the first attempt that passes the gate, its figures, and which layers are in float32."""
-        attempts = ((), sensitive_layers(network)) if self.precision == "int8" else ((),)
+        attempts = sensitive_layers(network) if self.precision == "int8" else [()]
         shortfall = ""
         for kept in attempts:
             if shortfall:
-                say(f"{shortfall}: trying again with the first and the last layer in float32")
+                say(f"{shortfall}: trying again with {len(kept)} layers, first and last ones, in float32")
             backbone = self._written(network, aside, kept)
             fidelity = compare(self.material.exam, backbone.features(self.material.exam.pictures))
             shortfall = fidelity.shortfall
             if not shortfall:
                 return backbone, fidelity, kept
-        tried = ", with the first and the last layer in float32 too" if len(attempts) > 1 else ""
+        tried = f", with up to {len(kept)} sensitive layers in float32 too" if kept else ""
         raise FidelityTooLow(
             f"{self.model.name} is not exported as {self.precision}: {shortfall}; measured on "
             f"{len(self.material.exam.pictures)} validation pictures{tried}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from indexer.conversion import converted, quantised, save, sensitive_layers
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
@@ -72,10 +74,13 @@ def test_eight_bits_are_nearly_the_same(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_sensitive_layers_are_the_first_and_the_last() -> None:
-    """SqueezeNet begins with features.0 and, its classifier being gone, ends with the last Fire module."""
-    first, last = sensitive_layers(converted(_torch("squeezenet1_1", 64).network, 64))
-    assert "features.0" in first
-    assert "features.12.expand3x3" in last
+    """SqueezeNet begins with features.0 and, its classifier being gone, ends with the last Fire module; more follow."""
+    attempts = sensitive_layers(converted(_torch("squeezenet1_1", 64).network, 64))
+    assert [len(names) for names in attempts] == [0, 2, 4, 8]
+    assert "features.0" in attempts[1][0]
+    assert "features.12.expand3x3" in attempts[1][1]
+    assert all(set(fewer) < set(more) for fewer, more in pairwise(attempts))
+    assert sensitive_layers(converted(nn.Conv2d(3, 4, 3), 8)) == [()]
 
 
 def test_nobody_is_told() -> None:

@@ -228,7 +228,7 @@ def test_eight_bits_are_tried_again_with_sensitive_layers_in_float32(
 
     monkeypatch.setattr(job, "compare", strict_once)
     report = world.export("int8")
-    layers = sensitive_layers(converted(TorchBackbone.load(world.model).network, 64))
+    layers = sensitive_layers(converted(TorchBackbone.load(world.model).network, 64))[1]
     assert len(attempts) == len(layers) == 2
     assert report.export.manifest["kept"] == list(layers)
     assert "in float32: " in report.to_text()

@@ -41,12 +41,17 @@ def converted(network: nn.Module, size: int) -> openvino.Model:
     import openvino
 
     example = torch.zeros(2, 3, size, size)  # two: of one, tracing would take its number for a constant
-    with warnings.catch_warnings():
-        # torch would have us use torch.export, which leaves the maps' sizes open and takes five times as long.
-        warnings.simplefilter("ignore")
-        return openvino.convert_model(
-            network, example_input=example, input=[openvino.PartialShape([-1, 3, size, size])]
-        )
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operation for a whole layer, which OpenVINO does not know
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            # torch would have us use torch.export, which leaves the maps' sizes open and takes five times as long.
+            warnings.simplefilter("ignore")
+            # Attention comes out of two tracings with other names, which would count as a difference.
+            traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch leaves it so
+            return openvino.convert_model(traced, input=[openvino.PartialShape([-1, 3, size, size])])
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def sensitive_layers(model: openvino.Model) -> list[tuple[str, ...]]:

@@ -81,6 +81,18 @@ def collect(file: Path | None, *, quick: bool) -> None:
     publish(measure_collecting(QUICK if quick else Effort()), file)
 
 
+@bench.command(epilog="\b\nExamples:\n  sokkuri bench engine --quick\n  sokkuri bench engine --json engine.json")
+@click.option("--weights", default="bundled", show_default=True, help="As for `sokkuri train`, for vgg19.")
+@home_option
+@quick
+@json_file
+def engine(weights: str, home: Path | None, file: Path | None, *, quick: bool) -> None:
+    """Time a VGG19 at 224 pixels by torch and by OpenVINO in every precision, and see whether answers stay the same."""
+    from bench.engine import QUICK, Effort, measure_engines
+
+    publish(measure_engines(weights, settings_of(home).threads, QUICK if quick else Effort()), file)
+
+
 @bench.command(epilog="\b\nExample:\n  sokkuri bench imports --json imports.json")
 @quick
 @json_file

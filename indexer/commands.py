@@ -287,6 +287,34 @@ def evaluate(
 
 
 @click.command(
+    epilog="\b\nExamples:\n  sokkuri export && sokkuri reindex pictures/\n  sokkuri export vgg19-1 --precision f32"
+)
+@click.argument("model", required=False)
+@click.option(
+    "--precision",
+    default="int8",
+    show_default=True,
+    type=click.Choice(["int8", "bf16", "f32"]),
+    help="What the backbone computes in: fewer bits are faster where the processor has instructions for them.",
+)
+@json_option
+@home_option
+def export(model: str | None, precision: str, home: Path | None, *, as_json: bool) -> None:
+    """Export MODEL to OpenVINO, which runs it faster; refused where answers would change.
+
+    MODEL is the one in use unless it is named. Labels, embeddings, neighbours and accuracy are compared with float32
+    torch on the validation pictures of the library that the model was trained on. Answers are given by the engine that
+    their snapshot was made with, so `sokkuri reindex` comes next.
+    """
+    from indexer.export import export as run
+
+    settings = settings_of(home)
+    with workplace(settings, "export") as catalogue:
+        report = run(settings, catalogue, model, precision)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+
+
+@click.command(
     epilog="\b\nExamples:\n  sokkuri reindex pictures/\n  sokkuri reindex pictures/ --dry-run\n"
     "  sokkuri reindex pictures/ --json"
 )

@@ -18,7 +18,8 @@ from indexer.publishing import write_checked
 from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
-from recommender.encoders.torch_encoder import TorchBackbone
+from recommender.embeddings import EmbeddingSpace
+from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, NotFound
 from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
@@ -35,6 +36,7 @@ class ReindexReport:
 
     snapshot: str | None
     model: str
+    engine: str
     pictures: int
     characters: int
     shows: int
@@ -50,7 +52,7 @@ class ReindexReport:
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         return (
             f"{what}: {self.pictures} pictures of {self.characters} characters in {self.shows} shows "
-            f"(model {self.model})\n"
+            f"(model {self.model}, {self.engine})\n"
             f"{self.added} added, {self.removed} removed, {len(self.rejects)} left out, "
             f"{self.embedded} newly embedded; seconds: {stages}"
         )
@@ -62,12 +64,15 @@ class ReindexReport:
 
 
 def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bool = False) -> ReindexReport:
-    """Publish a snapshot of the library with the model in use. Raises NoSnapshot, BadLibrary, BuildError or Corrupt."""
+    """Publish a snapshot of the library with the model in use, run by the engine of the settings.
+
+    Raises NoSnapshot, BadLibrary, ModelError, BuildError or Corrupt.
+    """
     clock = Stopwatch()
     model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
-    backbone = TorchBackbone.load(model, settings.threads)
+    backbone = choose_backbone(settings, model)
     clock.lap("opening")
-    with EmbeddingTable.open(settings.home, model.space) as table:
+    with EmbeddingTable.open(settings.home, backbone.space) as table:
         embedder = Embedder(backbone, table)
         shelf = _ThumbnailShelf(settings.home / "thumbnails")
 
@@ -96,12 +101,13 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
         after = {entry.id for entry in library.entries}
         snapshot = None
         if not dry_run:
-            vectors = table.embeddings([entry.id for entry in library.entries], model.space)[:]
-            snapshot = _publish(settings, catalogue, model, library, vectors)
+            vectors = table.embeddings([entry.id for entry in library.entries], backbone.space)[:]
+            snapshot = _publish(settings, catalogue, _Made(model, backbone.space, library, vectors))
             clock.lap("build and publish")
     return ReindexReport(
         snapshot=snapshot,
         model=model.name,
+        engine=backbone.engine,
         pictures=len(library.entries),
         characters=len(library.hierarchy.characters),
         shows=len(library.hierarchy.shows),
@@ -132,21 +138,30 @@ def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
     )
 
 
-def _publish(settings: Settings, catalogue: Catalogue, model: ModelFolder, library: Library, vectors: Matrix) -> str:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a snapshot is made of: (n, d) vectors of a space, one for each entry of the library."""
+
+    model: ModelFolder
+    space: EmbeddingSpace
+    library: Library
+    vectors: Matrix
+
+
+def _publish(settings: Settings, catalogue: Catalogue, made: _Made) -> str:
     """Write the snapshot, then make it the published one. Returns its id."""
-    created = now()
-    entries = library.entries
+    entries = made.library.entries
     content = SnapshotContent(
-        model=model.name,
-        model_digest=model.digest,
-        space=model.space,
+        model=made.model.name,
+        model_digest=made.model.digest,
+        space=made.space,
         pictures=[entry.id for entry in entries],
         characters=[entry.character for entry in entries],
-        vectors=vectors,
-        created=created,
+        vectors=made.vectors,
+        created=now(),
     )
     info = write_checked(settings.home / "snapshots", content)
-    catalogue.publish(info, rows_of(library))
+    catalogue.publish(info, rows_of(made.library))
     return info.id
 
 

@@ -42,6 +42,10 @@ COMMANDS = {
         "indexer.commands:evaluate",
         "Measure MODEL on the pictures of LIBRARY that it has never seen, and write a report with plots and tables.",
     ),
+    "export": (
+        "indexer.commands:export",
+        "Export MODEL to OpenVINO, which runs it faster; refused where answers would change.",
+    ),
     "reindex": (
         "indexer.commands:reindex",
         "Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recommender.calibration import Calibration
 from recommender.embeddings import EmbeddingSpace, require_same_space
+from recommender.exports import is_exported_from
 from recommender.heads import Heads
 from recommender.labels import Hierarchy, LabelSpace
 from recommender.modelfolder import ModelFolder
@@ -20,10 +21,14 @@ KEPT = 100
 
 
 class ModelEncoder:
-    """The Encoder of a model folder: labels and embedding come from one pass through the backbone."""
+    """The Encoder of a model folder: labels and embedding come from one pass through the backbone.
+
+    The backbone is the model's own, or an export of it.
+    """
 
     def __init__(self, folder: ModelFolder, backbone: Backbone) -> None:
-        require_same_space(folder.space.fingerprint, backbone.space.fingerprint, f"model {folder.name}")
+        if not is_exported_from(backbone.space, folder.space):
+            require_same_space(folder.space.fingerprint, backbone.space.fingerprint, f"model {folder.name}")
         self._backbone = backbone
         # Separate heads may contradict each other, and an answer must not.
         self._heads: Heads = folder.heads().consistent()

@@ -46,6 +46,10 @@ class EngineMissing(ModelError):
     """The software that runs the model is not installed."""
 
 
+class ExportUnusable(ModelError):
+    """An exported model was not made for this model, this engine or this processor, or does not say what it is."""
+
+
 class SnapshotError(SokkuriError):
     """The published snapshot cannot be served."""
 

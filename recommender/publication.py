@@ -32,7 +32,9 @@ logger = logging.getLogger(__name__)
 class Publication:
     """The recommender of whatever is published now, for a server: `current()` is as cheap as reading a variable."""
 
-    def __init__(self, settings: Settings, open_encoder: Callable[[Settings, str], Encoder] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, open_encoder: Callable[[Settings, SnapshotInfo], Encoder] | None = None
+    ) -> None:
         self._settings = settings
         self._open_encoder = open_encoder or self._open_model
         self._catalogue = Catalogue(settings.database_url)
@@ -113,7 +115,8 @@ class Publication:
         settings = self._settings
         snapshot = open_snapshot(settings.home / "snapshots" / published.id, published.digest)
         open_now = self._recommender
-        if open_now and open_now.snapshot.model_digest == snapshot.model_digest:
+        same = (snapshot.model_digest, snapshot.info.space)
+        if open_now and (open_now.snapshot.model_digest, open_now.snapshot.info.space) == same:
             encoder = open_now.encoder
         else:
             expected = self._catalogue.model(published.model).digest
@@ -122,13 +125,14 @@ class Publication:
                     f"snapshot {published.id} was made with another model named {published.model}: "
                     "run `sokkuri reindex LIBRARY`"
                 )
-            encoder = self._open_encoder(settings, published.model)
+            encoder = self._open_encoder(settings, published)
         return Recommender(encoder, snapshot, Limits.of(settings), settings.queue)
 
-    def _open_model(self, settings: Settings, name: str) -> Encoder:
-        """Open a model, unchanged since it was trained, with the engine of the settings."""
+    def _open_model(self, settings: Settings, published: SnapshotInfo) -> Encoder:
+        """Open a snapshot's model, unchanged since it was trained, with the very engine of the snapshot's space."""
         from recommender.encoders import open_encoder
         from recommender.modelfolder import MANIFEST, REMEDY
 
+        name = published.model
         check_files(settings.home / "models" / name, {MANIFEST: self._catalogue.model(name).digest}, REMEDY)
-        return open_encoder(settings, name)
+        return open_encoder(settings, name, published.space)

@@ -29,7 +29,7 @@ class Settings:
     max_pixels: int = 24_000_000
     """The largest picture that is accepted, in pixels (width × height)."""
     engine: str = "auto"
-    """What runs the model: auto or torch."""
+    """What runs the model for the next snapshot: auto, torch or openvino. Answers keep to what theirs was made with."""
     threads: int = 0
     """Threads for one forward pass; 0 means every core that this process may use, divided among the workers."""
     poll_seconds: float = 1.0

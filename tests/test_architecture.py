@@ -32,6 +32,7 @@ TORCH = (
     "indexer/training/",
     "indexer/pretraining/",
     "indexer/views.py",
+    "indexer/conversion.py",
 )
 HOMES = {
     "PIL": ("recommender/images.py", "indexer/demo/"),
@@ -44,7 +45,9 @@ HOMES = {
     "gunicorn": ("web/",),
     "jinja2": ("indexer/evaluation/",),
     "matplotlib": ("indexer/evaluation/",),
+    "nncf": ("indexer/conversion.py",),
     "numpy": ("recommender/", "indexer/", "web/"),
+    "openvino": ("recommender/encoders/openvino_encoder.py", "indexer/conversion.py", "indexer/export.py"),
     "protego": ("indexer/collect/manners.py",),
     "requests": ("indexer/collect/",),
     "resvg_py": ("indexer/demo/drawing.py",),
@@ -59,7 +62,7 @@ HOMES = {
     "soupsieve": ("indexer/collect/sources.py",),
     "sqlalchemy": ("recommender/catalogue.py", "recommender/tables.py", "migrations/"),
     "torch": TORCH,
-    "torchvision": TORCH,
+    "torchvision": tuple(home for home in TORCH if home != "indexer/conversion.py"),
     "tqdm": ("indexer/progress.py",),
     "urllib3": ("indexer/collect/",),
     "werkzeug": ("web/",),

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from bench.collect import Effort, in_peace, killed_and_resumed
+from bench.engine import QUICK as QUICK_ENGINES
+from bench.engine import measure_engines
+from bench.report import publish
+from recommender.encoders.torch_encoder import network
 from tests.indexer.libraries import library
 from tests.indexer.running import sokkuri
 
@@ -51,3 +58,44 @@ def test_bench_collect_measures_what_it_promises(tmp_path: Path) -> None:
     assert (killed["refetched"], killed["forbidden_requests"]) == (0, 0)
     assert killed["collected"] + killed["interrupted"] == effort.pictures
     assert killed["recovered"] == killed["interrupted"]
+
+
+def test_bench_engine_measures_what_it_promises(tmp_path: Path) -> None:
+    """On a small network: the figures that are compared have their names, and precisions that are missing are told."""
+    effort = replace(QUICK_ENGINES, backbone="squeezenet1_1", size=64, singles=2, side=256)
+    measured = measure_engines("none", 1, effort)
+    figures = measured.figures
+    assert {
+        "bulk_int8_over_torch_f32",
+        "single_int8_over_torch_f32",
+        "single_ms_int8",
+        "bulk_per_s_int8",
+        "fraction_of_int8_peak",
+        "fidelity_top1_int8",
+        "fidelity_cosine_int8",
+        "fidelity_overlap10_int8",
+    } <= set(figures)
+    assert figures["fidelity_top1_f32"] == 1.0
+    assert figures["fidelity_cosine_f32"] > figures["fidelity_cosine_int8"] > 0.9
+    assert figures["operations_per_picture"] == _operations("squeezenet1_1", 64)
+    assert any("bf16" in line for line in measured.lines)
+    assert all(figures[name] > 0 for name in ("float32_peak_per_s", "int8_peak_per_s", "fraction_of_int8_peak"))
+    publish(measured, tmp_path / "figures.json")
+    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["machine"]["versions"]["openvino"]
+
+
+def _operations(name: str, size: int) -> int:
+    """Count two operations for each product in a network's convolutions: places x filters x weights of a filter."""
+    model = network(name)
+    counts = []
+
+    def count(layer: nn.Module, _: object, maps: torch.Tensor) -> None:
+        assert isinstance(layer, nn.Conv2d)
+        counts.append(2 * maps.numel() * layer.weight[0].numel())
+
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
+        model(torch.zeros(1, 3, size, size))
+    return sum(counts)

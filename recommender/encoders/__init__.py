@@ -1,24 +1,111 @@
-"""Adapters that run a network, one file an engine, and the choice between them. Importing this loads no engine."""
+"""Adapters that run a network, one file an engine, and the choice between them. Importing this loads no engine.
+
+A new snapshot is made with the engine that `choose_backbone` chooses; whoever answers from a snapshot follows it, since
+vectors of two engines do not meet.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
+
 from recommender.encoder import ModelEncoder
-from recommender.errors import EngineMissing, SettingError
+from recommender.errors import EngineMissing, NotFound, SettingError, SokkuriError
+from recommender.exports import PRECISIONS, Export
 from recommender.modelfolder import ModelFolder
+from recommender.ports import Backbone
 from recommender.settings import Settings
 
-ENGINES = ("auto", "torch")
+ENGINES = ("auto", "torch", "openvino")
+
+logger = logging.getLogger(__name__)
 
 
-def open_encoder(settings: Settings, name: str) -> ModelEncoder:
-    """Open the model `name` of the home with the engine of the settings. Raises ModelError, or Corrupt."""
+def keep_use_private() -> None:
+    """See to it that OpenVINO's converter and NNCF, imported after this, report to no server what is done with them.
+
+    They do where the package `openvino_telemetry` can be imported, which OpenVINO's own requirements install.
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's way to forbid an import
+
+
+# Before any module of this package imports OpenVINO.
+keep_use_private()
+
+
+def open_encoder(settings: Settings, name: str, space: str | None = None) -> ModelEncoder:
+    """Open the model `name` of the home with the engine that a space is of; without one, as it was trained.
+
+    `space` is a fingerprint. Raises ModelError, Corrupt, or NotFound where no export of the model has the space.
+    """
+    _require_engine(settings)
+    folder = ModelFolder.open(settings.home / "models" / name)
+    if space in (None, folder.space.fingerprint):
+        return ModelEncoder(folder, _torch(folder, settings))
+    return ModelEncoder(folder, _openvino(Export.of_space(folder, str(space)), folder, settings))
+
+
+def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
+    """Open a model's backbone with the engine of the settings, for a new snapshot.
+
+    `auto` takes the fastest export that was measured on this kind of processor to be faster than torch, else torch, and
+    logs why where there are exports. Raises ModelError or Corrupt.
+    """
+    _require_engine(settings)
+    if settings.engine == "torch":
+        return _torch(folder, settings)
+    exports, trouble = _exports(folder)
+    for export in sorted(exports, key=lambda export: -export.bulk_over_torch):
+        try:
+            if settings.engine == "auto":
+                export.require_paying()
+            return _openvino(export, folder, settings)
+        except SokkuriError as error:
+            trouble.append(error)
+    if settings.engine == "openvino":
+        raise trouble[0] if trouble else NotFound(f"model {folder.name} has no export: run `sokkuri export`")
+    if trouble:
+        logger.warning("torch runs %s: %s", folder.name, "; ".join(map(str, trouble)))
+    else:
+        logger.info("torch runs %s, which has no export: `sokkuri export` makes one", folder.name)
+    return _torch(folder, settings)
+
+
+def _exports(folder: ModelFolder) -> tuple[list[Export], list[SokkuriError]]:
+    """Open what there is of a model's exports, and say what is wrong with the others."""
+    found: list[Export] = []
+    trouble: list[SokkuriError] = []
+    for precision in PRECISIONS:
+        try:
+            found.append(Export.open(folder, precision))
+        except NotFound:
+            continue
+        except SokkuriError as error:
+            trouble.append(error)
+    return found, trouble
+
+
+def _require_engine(settings: Settings) -> None:
+    """Raise SettingError for an engine that there is not."""
     if settings.engine not in ENGINES:
         raise SettingError(f"SOKKURI_ENGINE has to be one of {', '.join(ENGINES)}, not {settings.engine!r}")
-    folder = ModelFolder.open(settings.home / "models" / name)
+
+
+def _torch(folder: ModelFolder, settings: Settings) -> Backbone:
+    """Open a backbone as it was trained. Raises EngineMissing or Corrupt."""
     try:
         from recommender.encoders.torch_encoder import TorchBackbone
     except ModuleNotFoundError as error:
         raise EngineMissing(
             f"this model needs {error.name}, which is not installed: pip install 'sokkuri[train]'"
         ) from None
-    return ModelEncoder(folder, TorchBackbone.load(folder, settings.threads))
+    return TorchBackbone.load(folder, settings.threads)
+
+
+def _openvino(export: Export, folder: ModelFolder, settings: Settings) -> Backbone:
+    """Open an export. Raises EngineMissing or ExportUnusable."""
+    try:
+        from recommender.encoders.openvino_encoder import OpenVinoBackbone
+    except ImportError as error:  # also where its libraries cannot be loaded
+        raise EngineMissing(f"openvino cannot be loaded ({error}): pip install openvino") from None
+    return OpenVinoBackbone.load(export, folder.preprocessing, settings.threads)

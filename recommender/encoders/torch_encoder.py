@@ -9,6 +9,7 @@ import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -149,6 +150,15 @@ class TorchBackbone:
         except (RuntimeError, SafetensorError):
             raise Corrupt(f"{folder.path / BACKBONE} does not fit {folder.space.backbone}: {REMEDY}") from None
         return cls(model.eval(), folder.space, folder.preprocessing, threads)
+
+    def in_precision(self, precision: Precision) -> Self:
+        """Return a backbone of the same weights that computes in a precision: another space, unless it is its own."""
+        return type(self)(self._model, replace(self._space, precision=precision), self._preprocessing, self._threads)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network itself, for whoever makes another engine of it."""
+        return self._model
 
     def save(self, file: Path) -> None:
         """Write the network's tensors as safetensors."""

@@ -1,4 +1,4 @@
-"""The laws of `Encoder`, held by the fake of the tests and by a real torchvision network with random weights."""
+"""The laws of `Encoder`, held by the fake of the tests, by a real network with random weights, and by its exports."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ import torch
 
 from recommender.calibration import LEVELS, Calibration, Certainty, Nearness
 from recommender.encoder import ModelEncoder
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone, network
 from recommender.errors import SpaceMismatch
+from recommender.exports import PRECISIONS
 from recommender.heads import SPACES, Heads, Input
 from recommender.images import Preprocessing, decode
 from recommender.labels import Hierarchy
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.ports import Encoder
+from recommender.processor import BFLOAT16, instructions
 from recommender.types import Character, DecodedImage, Encoding, Prediction, Show
+from tests.exporting import exported
 from tests.fakes import FakeEncoder
 from tests.pictures import picture
 
@@ -76,11 +80,29 @@ def separate_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     return written(tmp_path_factory.mktemp("models") / "separate", "features", joint=False)
 
 
-@pytest.fixture(params=["fake", "model", "separate_model"])
+@pytest.fixture(scope="module")
+def exports(
+    tmp_path_factory: pytest.TempPathFactory, images: list[DecodedImage]
+) -> dict[str, tuple[ModelFolder, OpenVinoBackbone]]:
+    """Export a model in every precision that this processor has."""
+    folder = written(tmp_path_factory.mktemp("models") / "exported", "embedding", joint=True)
+    precisions = [name for name in PRECISIONS if name != "bf16" or instructions() & BFLOAT16]
+    return {
+        name: (folder, OpenVinoBackbone.load(exported(folder, name, images), folder.preprocessing, 2))
+        for name in precisions
+    }
+
+
+@pytest.fixture(params=["fake", "model", "separate_model", *PRECISIONS])
 def encoder(request: pytest.FixtureRequest, images: list[DecodedImage]) -> Encoder:
     """Return an encoder of each kind."""
     if request.param == "fake":
         return FakeEncoder(dict(zip(CAST, images, strict=False)))
+    if request.param in PRECISIONS:
+        exports = request.getfixturevalue("exports")
+        if request.param not in exports:
+            pytest.skip(f"this processor does not compute in {request.param}")
+        return ModelEncoder(*exports[request.param])
     folder: ModelFolder = request.getfixturevalue(request.param)
     return ModelEncoder(folder, TorchBackbone.load(folder))
 

@@ -531,7 +531,7 @@ def test_nothing_published_is_said(tmp_path: Path) -> None:
 def test_the_first_snapshot_is_noticed_too(tmp_path: Path) -> None:
     """A server that was started too early answers once something is published."""
     encoders: list[Encoder] = []
-    publication = Publication(Settings(home=tmp_path / "home"), lambda _settings, _model: encoders[0])
+    publication = Publication(Settings(home=tmp_path / "home"), lambda _settings, _published: encoders[0])
     publication.refresh()
     encoders.append(build(tmp_path).encoder)
     publication.refresh()
@@ -542,7 +542,7 @@ def test_the_first_snapshot_is_noticed_too(tmp_path: Path) -> None:
 def test_a_new_snapshot_arrives_without_a_failed_answer(own_world: World) -> None:
     """A new snapshot is served within two seconds; no answer to those who keep asking fails or mixes the two."""
     settings = replace(own_world.settings, poll_seconds=Settings().poll_seconds)
-    publication = Publication(settings, lambda _settings, _model: own_world.encoder)
+    publication = Publication(settings, lambda _settings, _published: own_world.encoder)
     publication.refresh()
     publication.watch()
     stop, swapped = threading.Event(), threading.Event()
@@ -599,8 +599,8 @@ def test_the_model_is_opened_once(own_world: World) -> None:
     """A new snapshot of the same model does not read the network again."""
     opened = []
 
-    def open_encoder(_settings: Settings, model: str) -> Encoder:
-        opened.append(model)
+    def open_encoder(_settings: Settings, published: SnapshotInfo) -> Encoder:
+        opened.append(published.model)
         return own_world.encoder
 
     publication = Publication(own_world.settings, open_encoder)
@@ -635,7 +635,7 @@ def test_trouble_is_logged_once(own_world: World, caplog: pytest.LogCaptureFixtu
     file = folder_of(own_world, "s2") / "pictures.npy"
     damage(file)
     publication = Publication(
-        replace(own_world.settings, poll_seconds=0.01), lambda _settings, _model: own_world.encoder
+        replace(own_world.settings, poll_seconds=0.01), lambda _settings, _published: own_world.encoder
     )
     with caplog.at_level(logging.WARNING):
         publication.watch()
@@ -689,7 +689,7 @@ def test_a_snapshot_of_another_space_is_refused(own_world: World) -> None:
     """A model whose space is not the snapshot's does not get to see it: SpaceMismatch."""
     other = FakeEncoder({CHARACTERS[0]: image()})
     other.space = replace(SPACE, weights="others")
-    publication = Publication(own_world.settings, lambda _settings, _model: other)
+    publication = Publication(own_world.settings, lambda _settings, _published: other)
     publication.refresh()
     with pytest.raises(SpaceMismatch, match="snapshot s1"):
         publication.current()
@@ -700,7 +700,7 @@ def test_the_watcher_survives_what_nobody_foresaw(own_world: World, caplog: pyte
     """An unforeseen error while opening is logged, and a later snapshot is noticed all the same."""
     failing = [RuntimeError("out of memory")]
 
-    def open_encoder(_settings: Settings, _model: str) -> Encoder:
+    def open_encoder(_settings: Settings, _published: SnapshotInfo) -> Encoder:
         if failing:
             raise failing.pop()
         return own_world.encoder
@@ -716,7 +716,9 @@ def test_the_watcher_survives_what_nobody_foresaw(own_world: World, caplog: pyte
 
 def test_closing_ends_the_watcher(own_world: World) -> None:
     """After `close` no thread is left, however long it would have waited."""
-    publication = Publication(replace(own_world.settings, poll_seconds=60), lambda _settings, _model: own_world.encoder)
+    publication = Publication(
+        replace(own_world.settings, poll_seconds=60), lambda _settings, _published: own_world.encoder
+    )
     publication.watch()
     publication.close()
     assert "publication" not in {thread.name for thread in threading.enumerate()}

@@ -18,7 +18,7 @@ def loader(world: World) -> Callable[[], Flask]:
     """Return what makes the application in a worker."""
 
     def load() -> Flask:
-        publication = Publication(world.settings, lambda _settings, _model: world.encoder)
+        publication = Publication(world.settings, lambda _settings, _published: world.encoder)
         publication.refresh()
         return create_app(world.settings, publication)
 

@@ -48,7 +48,7 @@ class World:
     @contextmanager
     def publication(self) -> Iterator[Publication]:
         """Open what is published with the fake model."""
-        publication = Publication(self.settings, lambda _settings, _model: self.encoder)
+        publication = Publication(self.settings, lambda _settings, _published: self.encoder)
         publication.refresh()
         try:
             yield publication

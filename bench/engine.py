@@ -1,0 +1,266 @@
+"""What the engines are worth: a VGG19 at 224 pixels by torch and by OpenVINO in each precision, and the limit.
+
+All engines are timed in turn, in one run; fidelity is measured on drawn pictures that neither the heads nor the ranges
+of the 8-bit numbers were made with. Times hold the resizing of a decoded picture, which every engine pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.report import Figures
+from indexer.conversion import converted, quantised, save, sensitive_layers
+from indexer.demo.cast import SHOWS, STRANGERS
+from indexer.demo.world import Plan, draw_world
+from indexer.fidelity import Exam, Fidelity, Speed, compare, race
+from indexer.library import scan
+from indexer.progress import progress, say
+from indexer.samples import Part, numbers_of
+from indexer.training.heads import HeadOptions, train_heads
+from indexer.training.weights import load_backbone
+from recommender.encoders.openvino_encoder import OpenVinoBackbone, options
+from recommender.encoders.torch_encoder import TorchBackbone
+from recommender.errors import BuildError
+from recommender.exports import NETWORK, PRECISIONS
+from recommender.ports import Backbone
+from recommender.processor import BFLOAT16, instructions
+from recommender.types import DecodedImage
+
+TORCH = "torch_f32"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is drawn (shows, pictures of each character), how often each engine is timed, and the matrices' side.
+
+    `attempts` bounds how often eight bits are tried, `backbone` and `size` (pixels) are what the figures are of.
+    """
+
+    shows: int = len(SHOWS)
+    pictures: int = 8
+    singles: int = 21
+    bulks: int = 9
+    side: int = 4096
+    products: int = 7
+    attempts: int = 4
+    backbone: str = "vgg19"
+    size: int = 224
+
+
+QUICK = Effort(shows=1, pictures=4, singles=3, bulks=1, side=2048, products=3, attempts=1)
+
+
+def measure_engines(weights: str, threads: int, effort: Effort) -> Figures:
+    """Measure a VGG19 with these weights in every engine and precision that this processor runs."""
+    loaded = load_backbone(effort.backbone, weights, 0)
+    preprocessing = replace(loaded.preprocessing, size=effort.size)
+    reference = TorchBackbone.of_network(effort.backbone, loaded.model, preprocessing, threads, layer=loaded.layer)
+    with TemporaryDirectory(prefix="sokkuri-bench-") as folder:
+        taught, exam = _drawn(Path(folder) / "world", reference, effort)
+        workbench = _Workbench(reference, taught, exam, Path(folder), threads, effort.attempts)
+        engines: dict[str, Backbone] = {TORCH: reference}
+        said: dict[str, Fidelity] = {}
+        kept: dict[str, list[str]] = {}
+        for precision in PRECISIONS:
+            if precision == "bf16" and not instructions() & BFLOAT16:
+                continue
+            say(f"exporting as {precision}")
+            engines[precision], said[precision], kept[precision] = workbench.made(precision)
+        say("timing")
+        speed = race(engines, exam.pictures, effort.singles, effort.bulks)
+    limits = _limits(effort, threads)
+    return _figures(speed, said, kept, limits, _operations(reference))
+
+
+def _drawn(folder: Path, reference: TorchBackbone, effort: Effort) -> tuple[tuple[DecodedImage, ...], Exam]:
+    """Draw a small world, teach heads one half of each character's pictures, and make the other half the exam."""
+    with progress("drawing") as told:
+        plan = Plan(0, effort.pictures, 1, SHOWS[: effort.shows], STRANGERS[:1])
+        root = draw_world(folder, plan, told).library
+    pictures: list[DecodedImage] = []
+    library = scan(root, visit=lambda _, image: pictures.append(image))
+    numbers = numbers_of(library.hierarchy, library.entries)
+    with progress("asking torch") as told:
+        rows = []
+        for done, picture in enumerate(pictures, start=1):
+            rows.append(reference.features([picture])[0])
+            told(done, len(pictures))
+    features = np.stack(rows)
+    half = np.arange(len(pictures)) % 2 == 0
+    taught = Part.of(reference.space.embed(features[half]), numbers[half])
+    heads = train_heads(library.hierarchy, taught, None, HeadOptions()).heads
+    asked = np.flatnonzero(~half)
+    exam = Exam([pictures[row] for row in asked], numbers[asked], heads, reference.space, features[asked])
+    return tuple(pictures[row] for row in np.flatnonzero(half)), exam
+
+
+@dataclass(frozen=True, slots=True)
+class _Workbench:
+    """Where exports are made of one backbone."""
+
+    reference: TorchBackbone
+    taught: tuple[DecodedImage, ...]
+    exam: Exam
+    folder: Path
+    threads: int
+    attempts: int
+
+    def made(self, precision: str) -> tuple[OpenVinoBackbone, Fidelity, list[str]]:
+        """Return an export as `sokkuri export` would make it, its figures, and which layers are in float32."""
+        preprocessing = self.reference.preprocessing
+        network = converted(self.reference.network, preprocessing.size)
+        attempts = sensitive_layers(network)[: self.attempts] if precision == "int8" else [()]
+        for number, kept in enumerate(attempts):
+            chosen = network
+            if precision == "int8":
+                chosen = quantised(network.clone(), self.reference.space.backbone, self.taught, preprocessing, kept)
+            folder = self.folder / f"{precision}-{number}"
+            folder.mkdir()
+            save(chosen, folder)
+            engine = OpenVinoBackbone.of_file(
+                folder / NETWORK, self.reference.space, preprocessing, precision, self.threads
+            )
+            fidelity = compare(self.exam, engine.features(self.exam.pictures))
+            if not fidelity.shortfall:
+                break
+            say(f"{precision}: {fidelity.shortfall}")
+        return engine, fidelity, list(kept)
+
+
+def _operations(reference: TorchBackbone) -> float:
+    """Return how many additions and multiplications a picture takes."""
+    size = reference.preprocessing.size
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        reference.network(torch.zeros(1, 3, size, size))
+    return float(counter.get_total_flops())
+
+
+def _limits(effort: Effort, threads: int) -> dict[str, float]:
+    """Return how many operations a second products of matrices reach, the best of all ways: no network gets further."""
+    side = effort.side
+    draw = np.random.default_rng(0)
+    one, other = (np.abs(draw.standard_normal((side, side), dtype=np.float32)) for _ in range(2))
+    tensors = torch.from_numpy(one), torch.from_numpy(other)
+    by: dict[str, list[Callable[[], object]]] = {
+        "float32": [
+            lambda: one @ other,
+            lambda: torch.matmul(*tensors),
+            *_products(one, "f32", threads),
+        ],
+        "int8": _products(one, "int8", threads),
+    }
+    return {name: max(2.0 * side**3 / _fastest(run, effort.products) for run in runs) for name, runs in by.items()}
+
+
+def _products(matrix: NDArray[np.float32], precision: str, threads: int) -> list[Callable[[], object]]:
+    """Return what multiplies a matrix by a random one in OpenVINO: as matrices, and as a convolution of single pixels.
+
+    It computes in 8 bits where the one side is rounded to 256 levels and the other is stored so.
+    """
+    import openvino
+    import openvino.opset13 as ops
+
+    side = len(matrix)
+    weights = np.random.default_rng(1).integers(-64, 64, (side, side), dtype=np.int8)
+    runs: list[Callable[[], object]] = []
+    for shape in ([side, side], [1, side, side // 32, 32]):
+        given = ops.parameter(shape, np.float32)
+        if precision == "int8":
+            read = ops.fake_quantize(given, *(np.float32(bound) for bound in (0, 4, 0, 4)), 256)
+            stored = ops.multiply(ops.convert(ops.constant(weights), np.float32), np.float32(0.01))
+        else:
+            read, stored = given, ops.constant(0.01 * weights.astype(np.float32))
+        if len(shape) == 2:  # noqa: PLR2004 - a matrix has two dimensions
+            product = ops.matmul(read, stored, transpose_a=False, transpose_b=True)
+        else:
+            kernels = ops.reshape(stored, [side, side, 1, 1], special_zero=False)
+            product = ops.convolution(read, kernels, [1, 1], [0, 0], [0, 0], [1, 1])
+        compiled = openvino.Core().compile_model(openvino.Model([product], [given]), "CPU", options(precision, threads))
+        _require_computed_in(compiled, precision)
+        request, content = compiled.create_infer_request(), matrix.reshape(shape)
+        runs.append(partial(request.infer, [content], share_inputs=True, share_outputs=True))
+    return runs
+
+
+def _require_computed_in(compiled: Any, precision: str) -> None:
+    """Raise BuildError unless the product is computed in 8 bits where it should be."""
+    kinds = ("FullyConnected", "MatMul", "Convolution")
+    told = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+    found = {info["runtimePrecision"].astype(str) for info in told if info["layerType"].astype(str) in kinds}
+    if precision == "int8" and (not found or not found <= {"i8", "u8"}):
+        raise BuildError(f"OpenVINO multiplies matrices in {', '.join(sorted(found))}: no limit for int8 can be had")
+
+
+def _fastest(run: Callable[[], object], times: int) -> float:
+    """Return the seconds of the fastest run, after one that does not count: a limit is what was ever reached."""
+    run()
+    taken = []
+    for _ in range(times):
+        started = perf_counter()
+        run()
+        taken.append(perf_counter() - started)
+    return min(taken)
+
+
+def _figures(
+    speed: dict[str, Speed],
+    said: dict[str, Fidelity],
+    kept: dict[str, list[str]],
+    limits: dict[str, float],
+    operations: float,
+) -> Figures:
+    """Put the figures under their names, and into a table."""
+    torch_speed = speed[TORCH]
+    figures: dict[str, Any] = {
+        "pictures": next(iter(said.values())).pictures,
+        "operations_per_picture": operations,
+        "float32_peak_per_s": limits["float32"],
+        "int8_peak_per_s": limits["int8"],
+        f"single_ms_{TORCH}": torch_speed.single_ms,
+        f"bulk_per_s_{TORCH}": torch_speed.bulk_per_second,
+        f"fraction_of_float32_peak_{TORCH}": torch_speed.bulk_per_second * operations / limits["float32"],
+        "bf16": "bf16" in said,
+    }
+    lines = [f"{'':<20} {'one, ms':>8} {'bulk, /s':>9} {'× torch':>8} {'of peak':>8}  fidelity"]
+    lines.append(_line(TORCH, torch_speed, torch_speed, figures[f"fraction_of_float32_peak_{TORCH}"], "the reference"))
+    for precision, fidelity in said.items():
+        one = speed[precision]
+        peak = "int8" if precision == "int8" else "float32"
+        fraction = one.bulk_per_second * operations / limits[peak]
+        figures |= {
+            f"bulk_{precision}_over_torch_f32": one.bulk_per_second / torch_speed.bulk_per_second,
+            f"single_{precision}_over_torch_f32": torch_speed.single_ms / one.single_ms,
+            f"single_ms_{precision}": one.single_ms,
+            f"bulk_per_s_{precision}": one.bulk_per_second,
+            f"fraction_of_{peak}_peak" if precision == "int8" else f"fraction_of_{peak}_peak_{precision}": fraction,
+            f"fidelity_top1_{precision}": min(fidelity.agreement.values()),
+            f"fidelity_cosine_{precision}": fidelity.cosine,
+            f"fidelity_overlap10_{precision}": fidelity.overlap,
+            f"fidelity_{precision}": fidelity.to_json() | {"shortfall": fidelity.shortfall, "kept": kept[precision]},
+        }
+        verdict = "passes" if not fidelity.shortfall else f"refused: {fidelity.shortfall}"
+        lines.append(_line(f"openvino {precision}", one, torch_speed, fraction, verdict))
+        lines.append(f"{'':<20} {fidelity.to_text()}")
+    if "bf16" not in said:
+        lines.append("openvino bf16: this processor does not compute in it")
+    lines.append(
+        f"matrix products: float32 {limits['float32'] / 1e9:.0f} GFLOP/s (the best of numpy, torch and OpenVINO), "
+        f"int8 {limits['int8'] / 1e9:.0f} GOP/s (OpenVINO); a picture takes {operations / 1e9:.1f} G operations"
+    )
+    return Figures(figures, tuple(lines))
+
+
+def _line(name: str, one: Speed, torch_speed: Speed, fraction: float, said: str) -> str:
+    times = one.bulk_per_second / torch_speed.bulk_per_second
+    return f"{name:<20} {one.single_ms:>8.1f} {one.bulk_per_second:>9.1f} {times:>8.2f} {fraction:>8.0%}  {said}"

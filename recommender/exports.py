@@ -1,0 +1,171 @@
+"""A model's export: its backbone as another engine runs it, kept beside the model, with what was measured of it.
+
+```
+models/<name>/exports/<precision>/
+  network.xml, network.bin   the backbone as OpenVINO reads it
+  export.json                model, engine and processor that it is for, fidelity, speed, embedding space, checksums
+```
+
+An export is written once it has passed its gate, and is a space of its own: what it makes of a picture is never
+compared with what the model makes of it. Not here: how it is made and measured (`indexer.export`), nor the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+from recommender.embeddings import EmbeddingSpace
+from recommender.errors import EngineMissing, ExportUnusable, NotFound, SokkuriError
+from recommender.folders import check_files, shown
+from recommender.modelfolder import ModelFolder
+from recommender.processor import instructions, kind
+
+FORMAT = 1
+FOLDER = "exports"
+MANIFEST = "export.json"
+NETWORK, WEIGHTS = "network.xml", "network.bin"
+PRECISIONS = ("f32", "bf16", "int8")
+ENGINE = "openvino"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that is whole, belongs to its model, and that this machine can run."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, model: ModelFolder, precision: str) -> Self:
+        """Open an export of a model.
+
+        Raises NotFound, EngineMissing, Corrupt where a file is damaged, or ExportUnusable where the export was made for
+        another model, another OpenVINO or another processor.
+        """
+        export = cls._read(model, precision)
+        remedy = export.remedy
+        required = export.manifest["openvino"]
+        if required != installed():
+            raise ExportUnusable(
+                f"{shown(export.path)} was made with OpenVINO {required}, and {installed()} is installed: {remedy}"
+            )
+        check_files(export.path, export.manifest["files"], remedy)
+        needs = export.manifest["needs"]
+        if needs and not instructions().intersection(needs):
+            raise ExportUnusable(
+                f"{shown(export.path)} needs a processor with {' or '.join(needs)}, and this one has none: {remedy}"
+            )
+        return export
+
+    @classmethod
+    def _read(cls, model: ModelFolder, precision: str) -> Self:
+        """Read export.json alone, and make sure that it is of this model."""
+        require_precision(precision)
+        path = model.path / FOLDER / precision
+        remedy = f"run `{command(model.name, precision)}`"
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT:
+                raise ExportUnusable(
+                    f"{shown(path)} has format {manifest['format']}, this Sokkuri reads {FORMAT}: {remedy}"
+                )
+            export = cls(path, manifest)
+            _ = (export.bulk_over_torch, export.single_over_torch, manifest["processor"]["kind"], manifest["openvino"])
+            _ = (manifest["model"], list(manifest["needs"]))
+            of_this_model = manifest["model_digest"] == model.digest
+            of_its_network = export.space == exported_space(model.space, precision, manifest["files"])
+        except FileNotFoundError:
+            raise NotFound(f"model {model.name} has no export {precision}: {remedy}") from None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ExportUnusable(f"{shown(path / MANIFEST)} is damaged: {remedy}") from None
+        if not of_this_model:
+            raise ExportUnusable(f"{shown(path)} was made of another model than {model.name} is now: {remedy}")
+        if not of_its_network:
+            raise ExportUnusable(f"{shown(path / MANIFEST)} does not describe its network: {remedy}")
+        return export
+
+    @classmethod
+    def of_space(cls, model: ModelFolder, fingerprint: str) -> Self:
+        """Open the export that a space is of. Raises what `open` raises, NotFound where there is none."""
+        for precision in PRECISIONS:
+            try:
+                found = cls._read(model, precision)
+            except SokkuriError:
+                continue  # nothing tells what it was: it is not the one that can be shown to be meant
+            if found.space.fingerprint == fingerprint:
+                return cls.open(model, precision)
+        raise NotFound(
+            f"embeddings of space {fingerprint} were made with an export of model {model.name} that is gone, damaged "
+            "or was made anew: run `sokkuri reindex LIBRARY`"
+        )
+
+    @property
+    def precision(self) -> str:
+        """The precision that the network computes in."""
+        return self.path.name
+
+    @property
+    def remedy(self) -> str:
+        """What a message tells to do about an export that cannot be used."""
+        return f"run `{command(self.manifest['model'], self.precision)}`"
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of its embeddings."""
+        return EmbeddingSpace.from_json(self.manifest["space"])
+
+    @property
+    def bulk_over_torch(self) -> float:
+        """How many times as many pictures a second it takes as torch, measured in one run."""
+        return float(self.manifest["speed"]["bulk_over_torch"])
+
+    @property
+    def single_over_torch(self) -> float:
+        """How many times as fast as torch it takes a single picture."""
+        return float(self.manifest["speed"]["single_over_torch"])
+
+    def require_paying(self) -> None:
+        """Raise ExportUnusable unless it was measured on this kind of processor, and to be faster than torch."""
+        if self.manifest["processor"]["kind"] != kind():
+            raise ExportUnusable(
+                f"{shown(self.path)} was measured on another kind of processor: remove the folder and {self.remedy}"
+            )
+        if min(self.bulk_over_torch, self.single_over_torch) <= 1.0:
+            raise ExportUnusable(f"{shown(self.path)} is no faster than torch on this processor")
+
+
+def require_precision(precision: str) -> None:
+    """Raise ExportUnusable for a precision that there is not."""
+    if precision not in PRECISIONS:
+        raise ExportUnusable(f"there is no precision {precision!r}: an export is one of {', '.join(PRECISIONS)}")
+
+
+def command(model: str, precision: str) -> str:
+    """Return the command that makes an export."""
+    return f"sokkuri export {model} --precision {precision}"
+
+
+def installed() -> str:
+    """Return the version of OpenVINO, without loading it. Raises EngineMissing."""
+    try:
+        return version(ENGINE)
+    except PackageNotFoundError:
+        raise EngineMissing(f"{ENGINE} is not installed: pip install {ENGINE}") from None
+
+
+def exported_space(space: EmbeddingSpace, precision: str, files: Mapping[str, str]) -> EmbeddingSpace:
+    """Return the space of an export whose files have these SHA-256: quantised anew, it is another space."""
+    digest = hashlib.sha256("".join(files[name] for name in (NETWORK, WEIGHTS)).encode()).hexdigest()
+    return replace(space, weights=digest, precision=f"{ENGINE}-{precision}")
+
+
+def is_exported_from(space: EmbeddingSpace, original: EmbeddingSpace) -> bool:
+    """Tell whether a space can be that of an export of a model with the space `original`."""
+    names = {f"{ENGINE}-{precision}" for precision in PRECISIONS}
+    return space.precision in names and space == replace(original, weights=space.weights, precision=space.precision)

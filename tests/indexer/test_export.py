@@ -1,0 +1,271 @@
+"""`indexer.export`: from a trained model to an export, to a snapshot made with it, to an answer; or to one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from indexer import export as job
+from indexer import fidelity
+from indexer.conversion import converted, sensitive_layers
+from indexer.embed import EmbeddingTable
+from indexer.export import ExportReport, export
+from indexer.library import scan
+from indexer.reindex import reindex
+from indexer.samples import numbers_of
+from indexer.workplace import workplace
+from recommender.calibration import Calibration
+from recommender.catalogue import ModelRow
+from recommender.encoders.torch_encoder import TorchBackbone, network
+from recommender.errors import BadLibrary, BuildError, Corrupt, ExportUnusable, FidelityTooLow, NotFound, SokkuriError
+from recommender.exports import Export
+from recommender.heads import SPACES, Heads
+from recommender.images import Preprocessing, decode
+from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
+from recommender.publication import Publication
+from recommender.service import Recommender
+from recommender.settings import Settings
+from recommender.types import DecodedImage, Matrix
+from tests.indexer.libraries import library
+from tests.indexer.running import sokkuri
+
+pytestmark = pytest.mark.slow
+
+CREATED = "2026-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class World:
+    """A home with a small model, and the library that it was trained on."""
+
+    settings: Settings
+    root: Path
+
+    @property
+    def model(self) -> ModelFolder:
+        """The model."""
+        return ModelFolder.open(self.settings.home / "models" / "small")
+
+    def export(self, precision: str = "f32") -> ExportReport:
+        """Export the model in use."""
+        with workplace(self.settings, "test") as catalogue:
+            return export(self.settings, catalogue, None, precision)
+
+    def reindex(self, engine: str) -> str:
+        """Publish a snapshot with an engine, and return what it was made with."""
+        settings = replace(self.settings, engine=engine)
+        with workplace(settings, "test") as catalogue:
+            return reindex(settings, catalogue, self.root).engine
+
+    @contextmanager
+    def served(self) -> Iterator[Recommender]:
+        """Open what is published, as a server does."""
+        publication = Publication(self.settings)
+        try:
+            publication.refresh()
+            yield publication.current()
+        finally:
+            publication.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Make a library, and a model of it whose heads are the mean embeddings of the characters."""
+    folder = tmp_path_factory.mktemp("world")
+    world = World(Settings(home=folder / "home", threads=1), library(folder / "library", shows=2))
+    pictures: list[DecodedImage] = []
+    found = scan(world.root, visit=lambda _, image: pictures.append(image))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=64), 1)
+    vectors = backbone.space.embed(backbone.features(pictures))
+    numbers = numbers_of(found.hierarchy, found.entries)
+    means = np.stack([vectors[numbers == number].mean(axis=0) for number in range(len(found.hierarchy.characters))])
+    tensors = {
+        f"{name}.{part}": np.zeros((len(space), *shape), np.float32)
+        for name, space in zip(SPACES, found.hierarchy.spaces, strict=True)
+        for part, shape in (("weight", (means.shape[1],)), ("bias", ()))
+    }
+    tensors["character.weight"] = (1e4 * (means - means.mean(axis=0))).astype(np.float32)
+    part = np.arange(len(pictures)) % 2
+    new_model = NewModel(
+        space=backbone.space,
+        preprocessing=backbone.preprocessing,
+        heads=Heads.from_tensors(found.hierarchy, tensors),
+        calibration=Calibration(),
+        weights={"untrained": True, "notice": "untrained"},
+        pictures=TrainedPictures(tuple(entry.id for entry in found.entries), part, np.full(len(part), -1)),
+        facts={"training": {"library": str(world.root)}},
+    )
+    model = write_model(world.settings.home / "models" / "small", new_model, backbone.save)
+    with workplace(world.settings, "test") as catalogue:
+        row = ModelRow("small", "squeezenet1_1", model.digest, model.space.fingerprint, CREATED)
+        catalogue.add_model(row, use=True)
+    return world
+
+
+@pytest.fixture
+def world(made: World, tmp_path: Path) -> World:
+    """Return a copy of the world that a test may change."""
+    shutil.copytree(made.settings.home, tmp_path / "home")
+    return World(replace(made.settings, home=tmp_path / "home"), made.root)
+
+
+def refusal(call: Callable[[], object], kind: type[SokkuriError]) -> str:
+    """Return the one line with which something is refused."""
+    with pytest.raises(kind) as caught:
+        call()
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_an_export_says_how_true_and_how_fast_it_is(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """In float32 nothing changes but rounding; the model's own files stay as they were; results alone go to stdout."""
+    before = {file.name: file.read_bytes() for file in world.model.path.iterdir()}
+    report = world.export()
+    manifest = report.export.manifest
+    assert report.made
+    assert manifest["fidelity"]["pictures"] == 16
+    assert set(manifest["fidelity"]["agreement"].values()) == {1.0}
+    assert manifest["fidelity"]["cosine"] == pytest.approx(1, abs=1e-5)
+    assert manifest["speed"]["openvino"]["single_ms"] > 0
+    assert manifest["kept"] == []
+    assert sorted(manifest["files"]) == ["network.bin", "network.xml"]
+    assert "same best label" in report.to_text()
+    assert {file.name: file.read_bytes() for file in world.model.path.iterdir() if file.is_file()} == before
+    assert capsys.readouterr().out == ""
+
+
+def test_an_export_that_is_there_stays(world: World) -> None:
+    """A snapshot may have been made with it: asked again, nothing is made; a damaged one is made anew."""
+    first = world.export().export
+    again = world.export()
+    assert not again.made
+    assert again.export == first
+    (first.path / "network.bin").write_bytes(b"")
+    assert world.export().made
+    assert Export.open(world.model, "f32").space.precision == "openvino-f32"
+
+
+def test_a_snapshot_remembers_its_engine(world: World) -> None:
+    """Reindexing decides; whoever answers follows the snapshot, and tables of two engines are kept apart."""
+    assert world.reindex("torch") == "torch-float32"
+    with world.served() as recommender:
+        assert recommender.encoder.info.engine == "torch-float32"
+    space = world.export().export.space
+    with world.served() as recommender:
+        assert recommender.encoder.info.engine == "torch-float32"
+    assert world.reindex("openvino") == "openvino-f32"
+    assert {table.fingerprint for table in EmbeddingTable.every(world.settings.home)} == {
+        one.unprojected.fingerprint for one in (space, world.model.space)
+    }
+    with world.served() as recommender:
+        assert recommender.encoder.space == space
+        file = world.root / "show-0/hero-0/0.png"
+        answer = recommender.recommend(file.read_bytes())
+        assert answer.model.engine == "openvino-f32"
+        row = recommender.snapshot.row(decode(file.read_bytes()).id)
+        assert row is not None
+        asked = recommender.encoder.encode([decode(file.read_bytes())])[0].embedding.vector
+        assert float(asked @ recommender.snapshot.index.vector(row)) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_running_server_follows_a_snapshot_to_another_engine(world: World) -> None:
+    """A publication that has torch open opens the export for a snapshot made with it."""
+    world.reindex("torch")
+    publication = Publication(world.settings)
+    publication.refresh()
+    world.export()
+    world.reindex("openvino")
+    publication.refresh()
+    assert publication.current().encoder.info.engine == "openvino-f32"
+    publication.close()
+
+
+def test_a_snapshot_without_its_export_is_one_clear_error(world: World) -> None:
+    """Damaged, it is named; gone, the line says to reindex. Torch never steps in."""
+    made = world.export().export
+    world.reindex("openvino")
+    (made.path / "network.bin").write_bytes(b"")
+
+    def serve() -> None:
+        with world.served():
+            raise AssertionError
+
+    assert "exports/f32/network.bin is damaged" in refusal(serve, Corrupt)
+    shutil.rmtree(made.path)
+    assert "sokkuri reindex LIBRARY" in refusal(serve, NotFound)
+
+
+def test_below_the_gate_nothing_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line names the figure and its bound; no folder is left, and torch goes on."""
+    monkeypatch.setattr(fidelity, "LEAST_COSINE", 1.5)
+    line = refusal(world.export, FidelityTooLow)
+    assert "small is not exported as f32: the mean cosine of the embeddings is 1.0000 (at least 1.5)" in line
+    assert list((world.model.path / "exports").iterdir()) == []
+    assert world.reindex("auto") == "torch-float32"
+
+
+def test_eight_bits_are_tried_again_with_sensitive_layers_in_float32(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the whole network loses too much, the first and the last layer are kept; the export says which."""
+    attempts = []
+
+    def strict_once(exam: fidelity.Exam, features: Matrix) -> fidelity.Fidelity:
+        attempts.append(fidelity.compare(exam, features))
+        lost = dict.fromkeys(attempts[-1].agreement, 0.5 if len(attempts) == 1 else 1.0)
+        return replace(attempts[-1], agreement=lost, cosine=1.0, overlap=1.0, gained={})
+
+    monkeypatch.setattr(job, "compare", strict_once)
+    report = world.export("int8")
+    layers = sensitive_layers(converted(TorchBackbone.load(world.model).network, 64))[1]
+    assert len(attempts) == len(layers) == 2
+    assert report.export.manifest["kept"] == list(layers)
+    assert "in float32: " in report.to_text()
+    assert attempts[0].cosine > 0.9
+    assert attempts[0] != attempts[1]
+    assert world.reindex("openvino") == "openvino-int8"
+
+
+def test_what_a_processor_lacks_is_told_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bf16 without its instructions is refused before any work; an unknown precision too."""
+    monkeypatch.setattr(job, "instructions", frozenset)
+    assert "does not compute in bf16" in refusal(lambda: world.export("bf16"), ExportUnusable)
+    assert "f32, bf16, int8" in refusal(lambda: world.export("f16"), ExportUnusable)
+
+
+def test_without_the_pictures_nothing_can_be_measured(world: World, tmp_path: Path) -> None:
+    """A library that is gone, or holds none of the model's validation pictures, is told in one line."""
+    other = library(tmp_path / "other", shows=3, pictures=2)
+    shutil.rmtree(other / "show-0")
+    shutil.rmtree(other / "show-1")
+    manifest = world.model.path / "model.json"
+    for root, kind, told in (
+        (tmp_path / "gone", BadLibrary, "does not exist"),
+        (other, BuildError, "no train picture"),
+    ):
+        fields = json.loads(manifest.read_text(encoding="utf-8"))
+        fields["training"]["library"] = str(root)
+        manifest.write_text(json.dumps(fields), encoding="utf-8")
+        assert told in refusal(world.export, kind)
+
+
+def test_the_command_prints_its_result_alone(world: World) -> None:
+    """`--json` is one object on stdout; an unknown model and an unknown precision end in one line."""
+    home = ("--home", world.settings.home)
+    done = sokkuri("export", "small", "--precision", "f32", "--json", *home)
+    assert done.code == 0, done.err
+    assert done.answer["made"] is True
+    assert done.answer["fidelity"]["cosine"] == pytest.approx(1, abs=1e-5)
+    assert "there is no model 'large'" in sokkuri("export", "large", *home).line
+    assert sokkuri("export", "--precision", "f16", *home).code == 2

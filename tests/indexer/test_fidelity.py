@@ -1,0 +1,114 @@
+"""`indexer.fidelity`: what an engine has to agree on, worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from indexer.fidelity import BULK, Exam, Fidelity, compare, overlap, race
+from recommender.embeddings import NONE, EmbeddingSpace, unit_length
+from recommender.heads import Heads
+from recommender.images import decode
+from recommender.labels import Hierarchy
+from recommender.types import Character, DecodedImage, Matrix, Show
+from tests.pictures import picture
+
+SEA, HILLS = Show("sea", "Sea"), Show("hills", "Hills")
+CAST = Hierarchy.of([Character("a", "A", SEA, "male"), Character("b", "B", HILLS, "female")])
+SPACE = EmbeddingSpace("toy", weights="w", layer="l", preprocessing="p", dimension=2, projection=NONE)
+SAME = Fidelity(100, dict.fromkeys(("type", "character", "show"), 1.0), 1.0, 1.0, {"type": None, "show": 0.0})
+TWO = np.eye(2, dtype=np.float32)
+
+
+def exam(features: Matrix, characters: Sequence[int]) -> Exam:
+    """Return an exam whose heads take the larger of two numbers for the character."""
+    numbers = np.array(characters)
+    zeros = {space: np.zeros(2, np.float32) for space in ("type", "character", "show")}
+    # Types are ordered male, female; shows and characters by the alphabet: hills/b before sea/a.
+    first = CAST.character_space.positions["sea/a"]
+    weights = {"type": 0 * TWO, "character": TWO if first == 0 else TWO[::-1], "show": 0 * TWO}
+    heads = Heads(CAST, weights, zeros)
+    return Exam([decode(picture(0))] * len(features), numbers, heads, SPACE, features)
+
+
+def test_the_same_features_agree_in_everything() -> None:
+    """Whoever gives the same answers loses nothing."""
+    features = np.array([[3, 1], [1, 2], [0, 5]], np.float32)
+    found = compare(exam(features, [0, 1, 1]), features)
+    assert set(found.agreement.values()) == {1.0}
+    assert found.cosine == pytest.approx(1)
+    assert found.overlap == 1.0
+    assert all(points == 0 for points in found.gained.values())
+    assert found.shortfall == ""
+
+
+def test_one_answer_of_four_changes() -> None:
+    """The best label is the same for three of four, the accuracy falls by 25 points, and the cosine by its share."""
+    features = np.array([[4, 3], [1, 0], [0, 1], [0, 2]], np.float32)
+    position = CAST.character_space.positions
+    truth = [position["sea/a"], position["sea/a"], position["hills/b"], position["hills/b"]]
+    found = compare(exam(features, truth), np.array([[3, 4], [1, 0], [0, 1], [0, 2]], np.float32))
+    assert found.agreement == {"type": 0.75, "character": 0.75, "show": 0.75}
+    assert found.gained == {"type": -25.0, "character": -25.0, "show": -25.0}
+    assert found.cosine == pytest.approx((0.96 + 3) / 4)
+    assert "0.750" in found.shortfall
+
+
+def test_overlap_counts_common_neighbours() -> None:
+    """Of 12 pictures on an arc each has ten nearest of eleven others; exchanging two changes who is left out."""
+    angles = np.linspace(0, 1, 12)
+    arc = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    assert overlap(arc, arc) == 1.0
+    order = np.arange(12)
+    order[[0, 11]] = 11, 0
+    turned = arc[order]
+    expected = [len(_near(arc, row) & _near(turned, row)) for row in range(12)]
+    assert overlap(arc, turned) == pytest.approx(np.mean(expected) / 10)
+    assert overlap(arc, turned) < 1
+    assert overlap(arc[:2], arc[:2]) == overlap(arc[:1], arc[:1]) == 1.0
+
+
+def _near(vectors: Matrix, row: int) -> set[int]:
+    cosine = unit_length(vectors) @ vectors[row]
+    return set(np.argsort(-cosine)[:11].tolist()) - {row}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"agreement": {"type": 1.0, "character": 0.98, "show": 1.0}}, "the best character is the same for 0.980"),
+        ({"cosine": 0.98}, "the mean cosine of the embeddings is 0.9800"),
+        ({"overlap": 0.94}, "0.940 of the 10 nearest pictures"),
+        ({"gained": {"type": None, "show": -0.6}}, "the accuracy of show changes by -0.60 points"),
+    ],
+)
+def test_the_gate_names_the_figure(change: dict[str, object], told: str) -> None:
+    """Each figure alone can fail, and its bound is told; what lies on the bound passes."""
+    assert SAME.shortfall == ""
+    assert told in replace(SAME, **change).shortfall  # type: ignore[arg-type]  # fields by name
+    edge = Fidelity(100, dict.fromkeys(SAME.agreement, 0.99), 0.99, 0.95, {"type": -0.5})
+    assert edge.shortfall == ""
+
+
+def test_engines_take_turns() -> None:
+    """Rounds alternate, so that a busy minute falls on all; single pictures come before many."""
+    calls: list[tuple[str, int]] = []
+
+    class Engine:
+        engine, space = "toy", SPACE
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def features(self, images: Sequence[DecodedImage]) -> Matrix:
+            calls.append((self._name, len(images)))
+            return np.zeros((len(images), 2), np.float32)
+
+    speed = race({"one": Engine("one"), "other": Engine("other")}, [decode(picture(0))], singles=3, bulks=2)
+    assert set(speed) == {"one", "other"}
+    assert all(engine.single_ms > 0 and engine.bulk_per_second > 0 for engine in speed.values())
+    warm = 4
+    assert calls[warm:] == [("one", 1), ("other", 1)] * 3 + [("one", BULK), ("other", BULK)] * 2

@@ -1,0 +1,247 @@
+"""`recommender.exports` and the choice of an engine: what is not whole, or not for this machine, is never run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender import exports
+from recommender.encoders import choose_backbone, open_encoder
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
+from recommender.errors import Corrupt, EngineMissing, ExportUnusable, NotFound, SettingError, SokkuriError
+from recommender.exports import MANIFEST, NETWORK, WEIGHTS, Export, exported_space, is_exported_from
+from recommender.images import decode
+from recommender.modelfolder import ModelFolder
+from recommender.settings import Settings
+from tests.contracts.test_encoder_contract import written
+from tests.exporting import describe, exported
+from tests.pictures import picture
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a home with a small model, and export that in float32 and with eight bits."""
+    home = tmp_path_factory.mktemp("home")
+    model = written(home / "models" / "small", "embedding", joint=True)
+    exported(model, "f32", ())
+    exported(model, "int8", [decode(picture(0))])
+    return home
+
+
+@pytest.fixture
+def model(made: Path, tmp_path: Path) -> ModelFolder:
+    """Return the model in a home of the test's own, without exports."""
+    shutil.copytree(made, tmp_path / "home", ignore=shutil.ignore_patterns("exports"))
+    return ModelFolder.open(tmp_path / "home" / "models" / "small")
+
+
+def give(made: Path, model: ModelFolder, precision: str, **changes: Any) -> Export:
+    """Give the model its export in a precision; `changes` are fields of export.json that say something else."""
+    part = Path("models", "small", "exports", precision)
+    shutil.copytree(made / part, model.path.parents[1] / part)
+    describe(model, precision, **changes)
+    return Export.open(model, precision)
+
+
+@pytest.fixture
+def export(made: Path, model: ModelFolder) -> Export:
+    """Give the model its export in float32."""
+    return give(made, model, "f32")
+
+
+@pytest.fixture
+def settings(model: ModelFolder) -> Settings:
+    """Return the settings of its home."""
+    return Settings(home=model.path.parents[1], threads=1)
+
+
+def refusal(call: Callable[[], object], kind: type[SokkuriError]) -> str:
+    """Return the one line with which something is refused."""
+    with pytest.raises(kind) as caught:
+        call()
+    assert type(caught.value) is kind
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_an_export_is_a_space_of_its_own(model: ModelFolder, export: Export) -> None:
+    """It differs from the model's in weights and precision alone, and other bytes make another space."""
+    assert export.space == replace(model.space, weights=export.space.weights, precision="openvino-f32")
+    assert export.space.weights != model.space.weights
+    assert is_exported_from(export.space, model.space)
+    assert not is_exported_from(model.space, model.space)
+    assert not is_exported_from(replace(export.space, layer="another"), model.space)
+    assert exported_space(model.space, "f32", {NETWORK: "a", WEIGHTS: "b"}) != exported_space(
+        model.space, "f32", {NETWORK: "a", WEIGHTS: "c"}
+    )
+
+
+@pytest.mark.parametrize("name", [NETWORK, WEIGHTS])
+def test_a_truncated_export_is_named(model: ModelFolder, export: Export, name: str) -> None:
+    """A file that lost its end is damage, with the command that makes the export anew."""
+    os.truncate(export.path / name, 100)
+    line = refusal(lambda: Export.open(model, "f32"), Corrupt)
+    assert f"models/small/exports/f32/{name} is damaged" in line
+    assert "sokkuri export small --precision f32" in line
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', '{"format": 1, "space": {}}'])
+def test_a_damaged_description_is_named(model: ModelFolder, export: Export, text: str) -> None:
+    """Whatever stands in export.json, the answer is one line."""
+    (export.path / MANIFEST).write_text(text, encoding="utf-8")
+    assert "export.json is damaged" in refusal(lambda: Export.open(model, "f32"), ExportUnusable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"openvino": "2019.1.0"}, "was made with OpenVINO 2019.1.0"),
+        ({"model_digest": "0" * 64}, "was made of another model than small is now"),
+        ({"needs": ["no_such_instruction"]}, "needs a processor with no_such_instruction"),
+        ({"format": 99}, "has format 99"),
+        ({"files": {}}, "is damaged"),
+    ],
+)
+def test_what_does_not_fit_is_refused(model: ModelFolder, export: Export, changes: dict[str, Any], told: str) -> None:
+    """Another OpenVINO, another model, a processor without the instruction: one line that says which."""
+    describe(model, export.precision, **changes)
+    line = refusal(lambda: Export.open(model, "f32"), ExportUnusable)
+    assert told in line
+    assert "sokkuri export small --precision f32" in line
+
+
+def test_a_space_that_is_not_its_networks_is_refused(model: ModelFolder, export: Export) -> None:
+    """export.json cannot claim the space of other weights: a snapshot would meet what it was not made with."""
+    describe(model, "f32", space=replace(export.space, weights="0" * 64).to_json())
+    assert "does not describe its network" in refusal(lambda: Export.open(model, "f32"), ExportUnusable)
+
+
+def test_an_unknown_precision_is_refused(model: ModelFolder) -> None:
+    """The line lists those that there are; one that there is but was not made is not found."""
+    assert "f32, bf16, int8" in refusal(lambda: Export.open(model, "f16"), ExportUnusable)
+    assert "has no export int8" in refusal(lambda: Export.open(model, "int8"), NotFound)
+
+
+def test_a_snapshot_finds_its_export(model: ModelFolder, export: Export, settings: Settings) -> None:
+    """The space leads to the engine that made it, whatever the settings say; the model's own space leads to torch."""
+    for engine in ("auto", "torch", "openvino"):
+        chosen = replace(settings, engine=engine)
+        encoder = open_encoder(chosen, "small", export.space.fingerprint)
+        assert encoder.space == export.space
+        assert encoder.info.engine == "openvino-f32"
+        assert open_encoder(chosen, "small", model.space.fingerprint).info.engine == "torch-float32"
+    assert open_encoder(settings, "small").info.engine == "torch-float32"
+
+
+def test_a_snapshot_whose_export_is_gone_or_damaged_is_not_served_by_another(
+    model: ModelFolder, export: Export, settings: Settings
+) -> None:
+    """A damaged export is told as such; one that was made anew, or is gone, asks for a reindex."""
+    space = export.space.fingerprint
+    whole = (export.path / WEIGHTS).read_bytes()
+    (export.path / WEIGHTS).write_bytes(whole[:-1])
+    assert "network.bin is damaged" in refusal(lambda: open_encoder(settings, "small", space), Corrupt)
+    describe(model, "f32")
+    assert "sokkuri reindex LIBRARY" in refusal(lambda: open_encoder(settings, "small", space), NotFound)
+
+
+def test_auto_takes_the_fastest_export(made: Path, model: ModelFolder, settings: Settings) -> None:
+    """Of two that are faster than torch the faster one; without any, or where it is told to, torch."""
+    assert choose_backbone(settings, model).engine == "torch-float32"
+    give(made, model, "f32")
+    give(made, model, "int8", speed={"bulk_over_torch": 3.0, "single_over_torch": 3.0})
+    assert choose_backbone(settings, model).engine == "openvino-int8"
+    describe(model, "int8", speed={"bulk_over_torch": 1.5, "single_over_torch": 9.0})
+    assert choose_backbone(settings, model).engine == "openvino-f32"
+    assert choose_backbone(replace(settings, engine="torch"), model).engine == "torch-float32"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"openvino": "2019.1.0"}, "was made with OpenVINO 2019.1.0"),
+        ({"processor": {"kind": "z80"}}, "was measured on another kind of processor"),
+        ({"speed": {"bulk_over_torch": 0.9, "single_over_torch": 2.0}}, "is no faster than torch"),
+        ({"speed": {"bulk_over_torch": 2.0, "single_over_torch": 0.9}}, "is no faster than torch"),
+    ],
+)
+def test_auto_falls_back_to_torch_and_says_why(
+    model: ModelFolder,
+    export: Export,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    told: str,
+) -> None:
+    """One line in the log names the export and what is wrong with it."""
+    describe(model, export.precision, **changes)
+    with caplog.at_level(logging.WARNING):
+        assert choose_backbone(settings, model).engine == "torch-float32"
+    (record,) = caplog.records
+    assert "torch runs small" in record.getMessage()
+    assert told in record.getMessage()
+
+
+@pytest.mark.usefixtures("export")
+def test_without_openvino_torch_runs(
+    model: ModelFolder, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package is absent `auto` says so in one line and works, and `openvino` says what to install."""
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(exports, "version", absent)
+    with caplog.at_level(logging.WARNING):
+        assert choose_backbone(settings, model).engine == "torch-float32"
+    assert ["pip install openvino" in record.getMessage() for record in caplog.records] == [True]
+    wanted = replace(settings, engine="openvino")
+    assert "pip install openvino" in refusal(lambda: choose_backbone(wanted, model), EngineMissing)
+
+
+def test_openvino_is_taken_where_it_is_asked_for(made: Path, model: ModelFolder, settings: Settings) -> None:
+    """Without an export there is one line; a slow one is run all the same, a damaged one is told."""
+    wanted = replace(settings, engine="openvino")
+    assert "has no export" in refusal(lambda: choose_backbone(wanted, model), NotFound)
+    slow = give(made, model, "f32", speed={"bulk_over_torch": 0.1, "single_over_torch": 0.1})
+    assert choose_backbone(wanted, model).engine == "openvino-f32"
+    (slow.path / NETWORK).unlink()
+    assert "network.xml cannot be read" in refusal(lambda: choose_backbone(wanted, model), Corrupt)
+
+
+def test_an_unknown_engine_is_refused(model: ModelFolder, settings: Settings) -> None:
+    """The line lists the engines."""
+    unknown = replace(settings, engine="tensorflow")
+    for call in (lambda: choose_backbone(unknown, model), lambda: open_encoder(unknown, "small")):
+        assert "auto, torch, openvino" in refusal(call, SettingError)
+
+
+def test_what_openvino_cannot_read_is_one_line(model: ModelFolder, export: Export) -> None:
+    """A network that is none, but has the right checksum, is refused and not a traceback."""
+    (export.path / NETWORK).write_text("<net>", encoding="utf-8")
+    describe(model, "f32")
+    again = Export.open(model, "f32")
+    assert "OpenVINO cannot run" in refusal(
+        lambda: OpenVinoBackbone.load(again, model.preprocessing, 1), ExportUnusable
+    )
+
+
+def test_a_precision_that_the_processor_has_not_is_not_replaced(
+    model: ModelFolder, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO computes in float32 where it lacks bfloat16, and says nothing: that is an error here."""
+    monkeypatch.setattr("openvino.CompiledModel.get_property", lambda _self, _name: "another")
+    assert "does not compute in f32" in refusal(
+        lambda: OpenVinoBackbone.load(export, model.preprocessing, 1), ExportUnusable
+    )
+    assert json.loads((export.path / MANIFEST).read_text(encoding="utf-8"))["precision"] == "f32"

@@ -390,7 +390,10 @@ def forget(source: str, picture: str, home: Path | None, *, dry_run: bool, as_js
     Snapshots that hold them go too, so that no rollback brings them back. Only hashes stay, and keep them out.
     """
     from indexer.collect.forget import forget as run
+    from indexer.collect.forget import names_a_source
 
+    if source and not names_a_source(source):
+        raise click.UsageError("--source takes an address with its host, such as https://gallery.example/ann/")
     if bool(source) == bool(picture):
         raise click.UsageError("name either --source ADDRESS-PREFIX or --picture ID")
     settings = settings_of(home)

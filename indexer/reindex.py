@@ -122,7 +122,7 @@ def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bo
 def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
     """Leave out what was forgotten on demand, though somebody brought it back. Raises BadLibrary where nothing is left.
 
-    Files that equal a forgotten one are rejects already: duplicates of it.
+    A copy of a forgotten file, which is a reject already, gets the same reason: what it is a copy of is not kept.
     """
     gone = tuple(Reject(entry.path, FORGOTTEN) for entry in library.entries if entry.id in forgotten)
     if not gone:
@@ -130,10 +130,12 @@ def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
     entries = tuple(entry for entry in library.entries if entry.id not in forgotten)
     if not entries:
         raise BadLibrary(f"none of the pictures in {library.root} can be used; {gone[0].path}: {FORGOTTEN}")
+    kept = tuple(f"the same file is {reject.path}, which is kept" for reject in gone)
+    others = (Reject(one.path, FORGOTTEN) if one.reason.endswith(kept) else one for one in library.rejects)
     return replace(
         library,
         entries=entries,
-        rejects=tuple(sorted((*library.rejects, *gone), key=lambda reject: reject.path)),
+        rejects=tuple(sorted((*others, *gone), key=lambda reject: reject.path)),
         files=tuple(row for row in library.files if row.picture not in forgotten),
     )
 

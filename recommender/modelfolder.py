@@ -121,7 +121,7 @@ class ModelFolder:
     def tells_duplicates(self) -> bool:
         """Whether near-duplicates may be told by its embeddings, and not by perceptual hashes alone."""
         weights = self.manifest["weights"]
-        return bool(weights.get("tells_duplicates", not weights["random_layers"]))  # older models do not say
+        return bool(weights.get("tells_duplicates", not weights.get("random_layers")))  # older models do not say
 
     @property
     def notice(self) -> str:

@@ -137,11 +137,14 @@ def test_a_source_has_to_name_a_host(world: World, source: str) -> None:
 
 def test_reindexing_leaves_out_what_was_forgotten(world: World) -> None:
     """A forgotten picture that somebody copied back is a reject that says why, and nothing remembers its file."""
+    gone = scan(world.library).entries[2]
+    copy = world.library / Path(gone.path).with_name("zz-copy.png")
+    copy.write_bytes((world.library / gone.path).read_bytes())
     library = scan(world.library)
-    gone = library.entries[2]
     left = without_forgotten(library, {gone.id, "f" * 64})
     assert [entry.id for entry in left.entries] == [entry.id for entry in library.entries if entry.id != gone.id]
     assert Reject(gone.path, "forgotten on demand") in left.rejects
+    assert Reject(copy.relative_to(world.library).as_posix(), "forgotten on demand") in left.rejects
     assert [row.path for row in left.files] == [entry.path for entry in left.entries]
     assert without_forgotten(library, set()) == library
     with pytest.raises(BadLibrary, match="forgotten on demand"):

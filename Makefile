@@ -32,7 +32,7 @@ run: $(READY) ## train on LIBRARY, index it and serve it: make run LIBRARY=folde
 	$(BIN)/sokkuri serve --host $(HOST) --port $(PORT)
 
 test: lint browser ## everything that CI runs: format, lint, types, tests, browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-fast: $(READY) ## what a change is tried with: no browser, no full-size model, no killed servers
 	$(BIN)/pytest -n 2 -m 'not browser and not big and not slow'

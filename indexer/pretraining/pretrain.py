@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from indexer.pretraining.teachers import Scale, Teacher, teachers_of
 from indexer.progress import progress
 from indexer.training.checkpoint import Run
 from indexer.training.device import Device
+from recommender.errors import ModelError
 
 BLOCKS = {"lower": range(LOWER), "upper": range(LOWER, len(CHANNELS)), "whole": range(len(CHANNELS))}
 """The blocks that each part consists of."""
@@ -104,6 +105,16 @@ def pretrain(work: Path, teachers: Path, options: PretrainOptions) -> Pretrained
     return Pretrained(descent.averaged.eval(), descent.facts())
 
 
+def _require_lessons(teachers: Sequence[Teacher], phases: Sequence[Phase]) -> None:
+    """Raise ModelError where a part of the student is to learn alone that no teacher knows anything about."""
+    for part in {phase.part for phase in phases}:
+        if not any(tap.block in BLOCKS[part] for teacher in teachers for tap in teacher.kind.taps):
+            raise ModelError(
+                f"no teacher has anything to say to the {part} half: vgg19_*.pth teaches the lower one, "
+                "squeezenet1_0_*.pth and mobilenet_v2_*.pth the upper one"
+            )
+
+
 class _Descent:
     """The student on its way. `samples` counts the views that it has seen, `seconds` the time that took."""
 
@@ -118,6 +129,7 @@ class _Descent:
         self.averaged.load_state_dict(self._student.state_dict())
         self._dice = torch.Generator(self._place)
         self._learnt_from = torch.from_numpy((~drawn.judged).nonzero()[0])
+        _require_lessons(teachers, options.phases)
         self._scales = self._measured()
         plan, parameters = options.plan, drawn.parameters.shape[1]
         self._lessons = Lessons(self._asked(), plan.identities, plan.styles, parameters).to(self._place)

@@ -212,7 +212,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.pth", tmp_path):
         line = _line(path)
         assert str(path) in line
-        assert "imagenet, none" in line
+        assert "auto, imagenet, bundled, none" in line
 
 
 def test_an_unknown_backbone_is_told_before_its_weights() -> None:

@@ -32,13 +32,15 @@ OPTIONS = PretrainOptions(PLAN, (Phase(32, 4, "lower"), Phase(32, 4), Phase(48, 
 
 @pytest.fixture(scope="module")
 def teachers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the state dict of a teacher of each kind but the large one."""
+    """Write the state dict of a teacher of each kind; of the large one as much as is asked."""
     folder = tmp_path_factory.mktemp("teachers")
     import torchvision
 
     for name in ("squeezenet1_0", "mobilenet_v2"):
         torch.manual_seed(1)
         torch.save(torchvision.models.get_model(name, weights=None).state_dict(), folder / f"{name}_random.pth")
+    features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["E"])[:18].state_dict()
+    torch.save({f"features.{name}": tensor for name, tensor in features.items()}, folder / "vgg19_random.pth")
     return folder
 
 
@@ -122,7 +124,7 @@ def test_the_bundle_is_what_train_loads(drawn: Path, teachers: Path, tmp_path: P
     assert bundle.card["bytes"] < 60_000_000
     assert {tensor.dtype for tensor in load_file(tmp_path / "bundle" / WEIGHTS).values()} == {torch.float16}
     card = json.loads((tmp_path / "bundle" / CARD).read_text())
-    assert card["teachers"] == ["squeezenet1_0_random", "mobilenet_v2_random"]
+    assert card["teachers"] == ["vgg19_random", "squeezenet1_0_random", "mobilenet_v2_random"]
     assert card["drawings"]["in_all"] == 20
     found = Bundled.read(tmp_path / "bundle")
     assert found.preprocessing.size == 48
@@ -138,6 +140,14 @@ def test_a_folder_without_teachers_is_told(drawn: Path, tmp_path: Path) -> None:
     """The line names the folder and the files that it looked for."""
     with pytest.raises(ModelError, match=r"squeezenet1_0_\*\.pth"):
         pretrain(_work(tmp_path, drawn), tmp_path, OPTIONS)
+
+
+def test_a_half_without_a_teacher_is_told(drawn: Path, teachers: Path, tmp_path: Path) -> None:
+    """The lower half alone learns from a VGG19 only: without one, the line says which teacher is missing."""
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few/squeezenet1_0_random.pth").symlink_to(teachers / "squeezenet1_0_random.pth")
+    with pytest.raises(ModelError, match=r"the lower half: vgg19_\*\.pth"):
+        pretrain(_work(tmp_path, drawn), tmp_path / "few", OPTIONS)
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:

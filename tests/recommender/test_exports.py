@@ -26,6 +26,8 @@ from tests.contracts.test_encoder_contract import written
 from tests.exporting import describe, exported
 from tests.pictures import picture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:

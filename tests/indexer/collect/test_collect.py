@@ -34,6 +34,8 @@ from tests.indexer.collect.clocks import QuickClock
 from tests.indexer.disks import full_disk
 from tests.pictures import saved
 
+pytestmark = pytest.mark.slow
+
 
 class Place:
     """A folder with a list of sources, a library and a home."""

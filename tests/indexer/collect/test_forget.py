@@ -28,6 +28,8 @@ from tests.fakes import SPACE
 from tests.indexer.collect.clocks import QuickClock
 from tests.web.world import World, build
 
+pytestmark = pytest.mark.slow
+
 SITE = "https://gallery.example"
 
 

@@ -20,6 +20,8 @@ from indexer.collect.galleries import (
 )
 from indexer.collect.sources import Source
 
+pytestmark = pytest.mark.slow
+
 HERE = "https://www.example/shows/one.html"
 PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 

@@ -11,6 +11,8 @@ from indexer.collect.likeness import Likenesses, colours_of
 from recommender.images import decode, perceptual_hash
 from tests.pictures import picture, saved
 
+pytestmark = pytest.mark.slow
+
 
 def _nearest(kept: bytes, asked: bytes) -> str | None:
     likenesses = Likenesses()

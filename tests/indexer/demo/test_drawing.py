@@ -19,6 +19,8 @@ from indexer.demo.production import dice_of
 from indexer.demo.shot import BACKGROUNDS, EXPRESSIONS, FRAMINGS, OCCLUSIONS, POSES, Shot, random_shot
 from indexer.demo.style import CHOICES, RANGES, Style, from_row, random_style
 
+pytestmark = pytest.mark.slow
+
 SMALL = 80
 STYLE = Style()
 HUMAN = replace(random_identity(dice_of("4"), "female"), accessories=())

@@ -14,6 +14,8 @@ from indexer.demo.production import Order, carry_out, dice_of, write_whole
 from indexer.demo.style import random_style
 from recommender.errors import BuildError
 
+pytestmark = pytest.mark.slow
+
 
 def _orders(folder: Path, count: int) -> list[Order]:
     """Order pictures of one character."""

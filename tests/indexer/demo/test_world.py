@@ -31,6 +31,8 @@ from indexer.library import scan
 from recommender.errors import BuildError, Busy
 from tests.indexer.disks import full_disk
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only /proc tells which processes run")
 PROGRAM = """

@@ -1,5 +1,6 @@
 """The student: VGG19 with normalisation, which the shipped network does without."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -7,6 +8,8 @@ from indexer.pretraining.student import CHANNELS, LOWER, Student
 from indexer.pretraining.teachers import KINDS
 from recommender.encoders.pooled import LAYER, WIDTH
 from recommender.encoders.torch_encoder import network
+
+pytestmark = pytest.mark.slow
 
 
 def _lived_in(student: Student) -> Student:

@@ -121,7 +121,7 @@ def killed_and_resumed(folder: Path, effort: Effort) -> dict[str, Any]:
         report = _require(_collect(folder, hosts, effort.delay))
         asked = _asked(log)
         again = _require(_collect(folder, hosts, effort.delay, "--retry-failed"))
-    served = Counter(f"{one.host}{one.path}" for one in asked if one.status == 200)  # noqa: PLR2004
+    served = Counter(f"{one.host}{one.path}" for one in asked if one.status == 200)  # noqa: PLR2004  # the status of RFC 9110
     failed = Counter[str]()
     for source in report["sources"]:
         failed.update(source["failed"])

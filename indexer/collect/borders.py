@@ -85,7 +85,7 @@ class _Guarded:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             reason = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
-            raise NameResolutionError(self.host, self, reason) from error  # type: ignore[arg-type]
+            raise NameResolutionError(self.host, self, reason) from error  # type: ignore[arg-type]  # a mixin
         public = [item for item in found if is_public(str(item[4][0]), self.allowed)]
         if not public:
             raise FetchRefused(PRIVATE, _private(self.host, str(found[0][4][0])))

@@ -204,7 +204,7 @@ def _character(line: str) -> DrawnCharacter:
         fringe=fringe,
         outfit=outfit,
         accessories=tuple(accessories.split()),
-        **more,  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]  # WORDS holds what fits
     )
     return DrawnCharacter(slug(name), name, identity)
 

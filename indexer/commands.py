@@ -196,12 +196,24 @@ def train(
     callback=lambda _context, _option, values: _phases(values),
     help="Picture size, how many views of it, and what learns: lower or upper half, or whole.  (repeatable)",
 )
-@click.option("--styles", default=400, show_default=True, type=click.IntRange(2), help="Styles that are drawn.")
-@click.option("--people", default=8, show_default=True, type=click.IntRange(1), help="Characters in each style.")
-@click.option("--shots", default=6, show_default=True, type=click.IntRange(1), help="Drawings of each character.")
-@click.option("--patterns", default=3000, show_default=True, type=click.IntRange(0), help="Drawings of nobody.")
+@click.option("--styles", default=300, show_default=True, type=click.IntRange(2), help="Styles that are drawn.")
+@click.option("--people", default=6, show_default=True, type=click.IntRange(1), help="Characters in each style.")
+@click.option("--shots", default=4, show_default=True, type=click.IntRange(1), help="Drawings of each character.")
+@click.option("--patterns", default=2000, show_default=True, type=click.IntRange(0), help="Drawings of nobody.")
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(2), help="Views in a step.")
 @click.option("--rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option(
+    "--start-at",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="The share of the drawings to wait for; the others join as they are drawn.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="How long to learn: the views of each phase are then shares of the time.  [default: until all views are seen]",
+)
 @click.option("--size", type=click.IntRange(32), help="The size to look at pictures with.  [default: the last phase's]")
 @click.option("--seed", default=0, show_default=True, help="Draws the drawings, the order, and the first weights.")
 @json_option
@@ -216,6 +228,8 @@ def pretrain(
     patterns: int,
     batch: int,
     rate: float,
+    start_at: float,
+    minutes: float | None,
     size: int | None,
     seed: int,
     home: Path | None,
@@ -227,17 +241,24 @@ def pretrain(
     TEACHERS is a folder with state dicts of trained networks (vgg19_*.pth, squeezenet1_0_*.pth, mobilenet_v2_*.pth).
     The network learns to see what they see in the drawings, and to tell apart who is drawn and how; no weight of theirs
     is copied. A graphics card is used where there is one. Drawings and checkpoints are kept in the folder `pretraining`
-    of the home: the same command goes on where it was stopped, with other phases too.
+    of the home: the same command goes on where it was stopped, with other phases too. OUTPUT is written at every
+    checkpoint, so that a training may be cut short.
     """
     from indexer.pretraining.bundle import write_bundle
     from indexer.pretraining.drawings import DrawingPlan
-    from indexer.pretraining.pretrain import Phase, PretrainOptions
+    from indexer.pretraining.pretrain import Phase, Pretrained, PretrainOptions
     from indexer.pretraining.pretrain import pretrain as run
 
     plan = DrawingPlan(styles, people, shots, patterns, seed)
     chosen = tuple(Phase(*phase) for phase in phases)
-    done = run(settings_of(home).home / "pretraining", teachers, PretrainOptions(plan, chosen, batch, rate, seed=seed))
-    bundle = write_bundle(output, done, size or chosen[-1].size)
+    options = PretrainOptions(plan, chosen, batch, rate, seed=seed, start_at=start_at, minutes=minutes)
+    looked_at = size or chosen[-1].size
+
+    def keep(student: Pretrained) -> None:
+        write_bundle(output, student, looked_at)
+
+    done = run(settings_of(home).home / "pretraining", teachers, options, keep)
+    bundle = write_bundle(output, done, looked_at)
     click.echo(json.dumps(bundle.to_json()) if as_json else bundle.to_text())
 
 

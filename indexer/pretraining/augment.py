@@ -14,7 +14,9 @@ from torch.nn import functional
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Those of ImageNet, which torchvision's networks, and Sokkuri's `Preprocessing`, expect."""
-AREA = (0.25, 1.0)
+AREA = (0.3, 1.0)
+CLOSE = (0.05, 1.0)
+"""The share of a drawing that a view shows: of one that people are to be told by, and of one that is mixed anyway."""
 STRETCH = 4 / 3
 TURN = 15.0
 """Degrees."""
@@ -23,12 +25,19 @@ GREY, BLURRED, NOISY, HIDDEN, REVERSED = 0.1, 0.25, 0.3, 0.25, 0.03
 LUMA = (0.299, 0.587, 0.114)
 
 
-def views(drawings: Tensor, size: int, dice: torch.Generator) -> Tensor:
-    """Turn drawings (n, 3, h, w), bytes, into normalised views (n, 3, size, size), float32."""
+def views(drawings: Tensor, size: int, dice: torch.Generator, mixed: int = 0) -> Tensor:
+    """Turn drawings (n, 3, h, w), bytes, into normalised views (n, 3, size, size), float32.
+
+    The first `mixed` of them show parts of two drawings and so nobody in particular: more kinds of pictures for
+    teachers to say something about (Beyer and others, "Knowledge Distillation: A Good Teacher Is Patient and
+    Consistent", 2022).
+    """
     count, device = len(drawings), drawings.device
-    views = functional.grid_sample(
-        drawings.float() / 255, _grid(count, size, dice, device), "bilinear", "reflection", align_corners=False
-    )
+    least = torch.where(torch.arange(count, device=device) < mixed, CLOSE[0], AREA[0])
+    grid = _grid(least, size, dice)
+    views = functional.grid_sample(drawings.float() / 255, grid, "bilinear", "reflection", align_corners=False)
+    if mixed:
+        views = torch.cat([_mixed(views[:mixed], dice), views[mixed:]])
     views = _recoloured(views, dice)
     views = _blurred(views, _chosen(count, BLURRED, dice, device))
     views = _hidden(views, dice, _chosen(count, HIDDEN, dice, device))
@@ -58,9 +67,35 @@ def _chosen(count: int, often: float, dice: torch.Generator, device: torch.devic
     return (torch.rand(count, generator=dice, device=device) < often).float()
 
 
-def _grid(count: int, size: int, dice: torch.Generator, device: torch.device) -> Tensor:
-    """Return where each view looks: a part of the picture, turned a little, every other time mirrored."""
-    area = _uniform(count, *AREA, dice, device)
+def _mixed(views: Tensor, dice: torch.Generator) -> Tensor:
+    """Blend each view with the one before it, or lay a piece of that over it (Yun and others, "CutMix", 2019)."""
+    count, device, size = len(views), views.device, views.shape[-1]
+    others = views.roll(1, 0)
+    share = torch.rand(count, 1, 1, 1, generator=dice, device=device)
+    laid_over = _rectangles(count, size, (0.15, 0.45), dice, device)
+    pasted = _chosen(count, 0.5, dice, device)[:, None, None, None]
+    return torch.lerp(views, others, pasted * laid_over + (1 - pasted) * share)
+
+
+def _rectangles(
+    count: int, size: int, half: tuple[float, float], dice: torch.Generator, device: torch.device
+) -> Tensor:
+    """Return n random rectangles, (n, 1, size, size), 1 inside; their sides reach `half` of the picture both ways."""
+    places = torch.arange(size, device=device) / size
+    inside = []
+    for _ in range(2):
+        middle, reach = _uniform(count, 0, 1, dice, device), _uniform(count, *half, dice, device)
+        inside.append(((places[None] - middle[:, None]).abs() < reach[:, None]).float())
+    return inside[0][:, None, :, None] * inside[1][:, None, None, :]
+
+
+def _grid(least: Tensor, size: int, dice: torch.Generator) -> Tensor:
+    """Return where each view looks: a part of the picture, turned a little, every other time mirrored.
+
+    `least` (n) is the smallest share of the drawing that each may show.
+    """
+    count, device = len(least), least.device
+    area = least + (1 - least) * _uniform(count, 0, 1, dice, device)
     stretch = torch.exp(_uniform(count, -math.log(STRETCH), math.log(STRETCH), dice, device) / 2)
     wide, high = (area.sqrt() * stretch).clamp(max=1), (area.sqrt() / stretch).clamp(max=1)
     across = _uniform(count, -1, 1, dice, device) * (1 - wide)
@@ -100,12 +135,7 @@ def _blurred(views: Tensor, chosen: Tensor) -> Tensor:
 
 def _hidden(views: Tensor, dice: torch.Generator, chosen: Tensor) -> Tensor:
     """Cover a rectangle of the chosen ones with a colour (DeVries and Taylor, "Cutout", 2017)."""
-    count, device, size = len(views), views.device, views.shape[-1]
-    places = torch.arange(size, device=device) / size
-    inside = []
-    for _ in range(2):
-        middle, half = _uniform(count, 0, 1, dice, device), _uniform(count, 0.08, 0.25, dice, device)
-        inside.append(((places[None] - middle[:, None]).abs() < half[:, None]).float())
-    mask = inside[0][:, None, :, None] * inside[1][:, None, None, :] * chosen[:, None, None, None]
+    count, device = len(views), views.device
+    mask = _rectangles(count, views.shape[-1], (0.08, 0.25), dice, device) * chosen[:, None, None, None]
     colour = torch.rand(count, 3, 1, 1, generator=dice, device=device)
-    return views * (1 - mask) + colour * mask
+    return torch.lerp(views, colour.expand_as(views), mask.expand_as(views))

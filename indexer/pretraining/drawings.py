@@ -3,11 +3,12 @@
 ```
 FOLDER/
   plan.json            how many, and from which seed
-  00000.npz ...        CHUNK drawings each: pixels (n, 3, SIDE, SIDE) bytes; identity, style (n); parameters (n, p)
+  00000.npy ...        CHUNK drawings each: (n, 3, SIDE, SIDE) bytes
 ```
 
 Every drawing has dice of its own, so the same plan gives the same drawings in any order, and an interrupted run goes
-on with the chunks that are missing. Not here: how anything is drawn (`indexer.demo`).
+on with the chunks that are missing. What a drawing shows follows from its place in the plan. Not here: how anything is
+drawn (`indexer.demo`), nor what is learnt from it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from queue import Empty, Full, Queue
 from random import Random
+from threading import Event, Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,25 +32,27 @@ from numpy.typing import NDArray
 from indexer.demo.drawing import draw, render
 from indexer.demo.identity import random_identity
 from indexer.demo.shot import random_shot
-from indexer.demo.style import random_style
-from indexer.pretraining.lessons import NOBODY
+from indexer.demo.style import Style, random_style
 from indexer.pretraining.patterns import SIDE, random_pattern
-from indexer.progress import progress
 from recommender.errors import BuildError
 
-CHUNK = 192
-VALIDATION = 8
-"""One shot in so many is kept to see how well identities are told apart in drawings that were not learnt from."""
+CHUNK = 96
+NOBODY = -1
+"""Stands for the identity and style of a drawing that shows nobody: a pattern."""
+JUDGED_OF = 4
+"""Of one person in so many a drawing is kept, to see how well people are told apart in what was not learnt from."""
+WAITING = 4
+"""Chunks that are read before anyone asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawingPlan:
     """How many styles, how many people in each, how many shots of each; and how many patterns."""
 
-    styles: int = 400
-    people: int = 8
-    shots: int = 6
-    patterns: int = 3_000
+    styles: int = 300
+    people: int = 6
+    shots: int = 4
+    patterns: int = 2_000
     seed: int = 0
 
     @property
@@ -57,59 +63,140 @@ class DrawingPlan:
     def __len__(self) -> int:
         return self.identities * self.shots + self.patterns
 
+    def labels(self) -> Labels:
+        """Return what is drawn at each place.
+
+        Patterns are strewn evenly among the others; these go round through all people before anyone is drawn again, so
+        that the first drawings are a small sample of everything.
+        """
+        places = np.arange(len(self))
+        before = places * self.patterns // len(self)
+        pattern = (places + 1) * self.patterns // len(self) > before
+        turn = places - before
+        identity, shot = turn % self.identities, turn // self.identities
+        judged = (identity % JUDGED_OF == 0) & (shot == identity // JUDGED_OF % self.shots)
+        if self.shots == 1:
+            judged[:] = False
+        return Labels(
+            np.where(pattern, NOBODY, identity), np.where(pattern, NOBODY, identity % self.styles), judged & ~pattern
+        )
+
+    def style(self, number: int) -> Style:
+        """Return one of the styles."""
+        return random_style(self.dice("style", number))
+
+    def style_vectors(self) -> NDArray[np.float32]:
+        """Return all styles as points, (styles, p): see `Style.vector`."""
+        return np.stack([self.style(number).vector() for number in range(self.styles)]).astype(np.float32)
+
+    def dice(self, what: str, number: int) -> Random:
+        """Return the dice of one thing: the same on every machine, and unlike those of any other."""
+        seed = hashlib.sha256(f"{self.seed} {what} {number}".encode()).digest()
+        return Random(int.from_bytes(seed[:8], "big"))  # noqa: S311 - dice for drawing, not for secrets
+
 
 @dataclass(frozen=True, slots=True)
-class Drawings:
-    """n drawings in memory. `pixels` is (n, 3, SIDE, SIDE) bytes, `parameters` (n, p), mean 0 and deviation 1."""
+class Labels:
+    """Of each of n drawings: who it shows, in which style, and whether it is only judged by, and not learnt from."""
 
-    pixels: NDArray[np.uint8]
     identity: NDArray[np.int64]
     style: NDArray[np.int64]
-    parameters: NDArray[np.float32]
     judged: NDArray[np.bool_]
 
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Drawings that have been read: the place of the first, and `pixels` (n, 3, SIDE, SIDE), bytes."""
+
+    first: int
+    pixels: NDArray[np.uint8]
+
+
+class Arriving:
+    """The drawings of a plan, chunk by chunk, while others are still being drawn."""
+
+    def __init__(self, chunks: Queue[Chunk | Exception], count: int) -> None:
+        self._chunks, self._count = chunks, count
+        self.left = count
+
     def __len__(self) -> int:
-        return len(self.pixels)
+        return self._count
 
+    def next(self, *, wait: bool) -> Chunk | None:
+        """Return a chunk that nobody has had yet; None where there is none yet, or no more.
 
-def drawings(folder: Path, plan: DrawingPlan) -> Drawings:
-    """Draw what is missing and read all. Raises BuildError where the folder holds other drawings, or is full."""
-    _claim(folder, plan)
-    chunks = [range(start, min(start + CHUNK, len(plan))) for start in range(0, len(plan), CHUNK)]
-    missing = [number for number in range(len(chunks)) if not _file(folder, number).exists()]
-    workers = os.cpu_count() or 1
-    with (
-        progress("drawing", "drawing") as told,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
-    ):
-        jobs = [pool.submit(_draw_chunk, folder, plan, number, chunks[number]) for number in missing]
+        Raises BuildError where drawings cannot be written.
+        """
+        if not self.left:
+            return None
         try:
-            for done, job in enumerate(as_completed(jobs), start=1):
-                job.result()
-                told(min(len(plan), (len(chunks) - len(missing) + done) * CHUNK), len(plan))
+            found = self._chunks.get(block=wait)
+        except Empty:
+            return None
+        if isinstance(found, Exception):
+            raise found
+        self.left -= 1
+        return found
+
+
+@contextmanager
+def arriving(folder: Path, plan: DrawingPlan) -> Iterator[Arriving]:
+    """Draw what is missing in a folder, in the background, and give all as it comes.
+
+    Raises BuildError where the folder holds other drawings, or cannot be written.
+    """
+    _claim(folder, plan)
+    numbers = range(-(-len(plan) // CHUNK))
+    missing = [number for number in numbers if not _file(folder, number).exists()]
+    chunks: Queue[Chunk | Exception] = Queue(WAITING)
+    over = Event()
+
+    def read(pool: ProcessPoolExecutor) -> None:
+        jobs = {pool.submit(_draw_chunk, folder, plan, number): number for number in missing}
+        try:
+            for number in _in_order(numbers, jobs):
+                chunk = Chunk(number * CHUNK, np.load(_file(folder, number), allow_pickle=False))
+                _put(chunks, chunk, over)
         except OSError as error:
-            pool.shutdown(cancel_futures=True)
-            raise BuildError(f"{folder} cannot be written ({error.strerror}): make room and run it again") from None
-    return _read(folder, plan, len(chunks))
+            _put(chunks, BuildError(f"{folder} cannot be written ({error.strerror}): make room, run it again"), over)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one who waits for drawings has to hear of it
+            _put(chunks, error, over)
+
+    with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn"), initializer=_give_way) as pool:
+        reader = Thread(target=read, args=(pool,), daemon=True)
+        reader.start()
+        try:
+            yield Arriving(chunks, len(numbers))
+        finally:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            reader.join()
 
 
-def _read(folder: Path, plan: DrawingPlan, chunks: int) -> Drawings:
-    """Read every chunk into memory."""
-    pixels = np.empty((len(plan), 3, SIDE, SIDE), dtype=np.uint8)
-    labels: dict[str, list[NDArray[np.float32]]] = {"identity": [], "style": [], "parameters": []}
-    for number in range(chunks):
-        with np.load(_file(folder, number), allow_pickle=False) as chunk:
-            pixels[number * CHUNK : number * CHUNK + len(chunk["pixels"])] = chunk["pixels"]
-            for name, values in labels.items():
-                values.append(chunk[name])
-    identity, style, parameters = (np.concatenate(labels[name]) for name in ("identity", "style", "parameters"))
-    known = identity != NOBODY
-    spread = parameters[known].std(axis=0)
-    scaled = (parameters - parameters[known].mean(axis=0)) / np.where(spread > 0, spread, 1)
-    judged = np.arange(len(plan)) % VALIDATION == VALIDATION - 1
-    return Drawings(
-        pixels, identity.astype(np.int64), style.astype(np.int64), scaled.astype(np.float32), judged & known
-    )
+def _put(chunks: Queue[Chunk | Exception], one: Chunk | Exception, over: Event) -> None:
+    """Hand something over as soon as there is room, unless nobody waits for it any more."""
+    while not over.is_set():
+        try:
+            return chunks.put(one, timeout=0.1)
+        except Full:
+            continue
+    return None
+
+
+def _in_order(numbers: range, jobs: dict[Future[None], int]) -> Iterator[int]:
+    """Give the chunks that were there before, then the others as they are drawn."""
+    drawn = set(jobs.values())
+    yield from (number for number in numbers if number not in drawn)
+    for job in as_completed(jobs):
+        if job.cancelled():
+            return
+        job.result()
+        yield jobs[job]
+
+
+def _give_way() -> None:
+    """Leave the processor to the one who learns."""
+    os.nice(10)
 
 
 def _claim(folder: Path, plan: DrawingPlan) -> None:
@@ -127,46 +214,31 @@ def _claim(folder: Path, plan: DrawingPlan) -> None:
 
 
 def _file(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.npz"
+    return folder / f"{number:05}.npy"
 
 
-def _draw_chunk(folder: Path, plan: DrawingPlan, number: int, places: range) -> None:
+def _draw_chunk(folder: Path, plan: DrawingPlan, number: int) -> None:
     """Draw a chunk and write it, whole or not at all."""
-    drawn = list(_drawn(plan, places))
+    labels = plan.labels()
+    places = range(number * CHUNK, min(number * CHUNK + CHUNK, len(plan)))
+    pixels = np.stack([_drawn(plan, labels, place) for place in places])
     aside = folder / f"{number:05}.{os.getpid()}.aside"
-    with aside.open("wb") as file:
-        np.savez(
-            file,
-            pixels=np.stack([pixels for pixels, _, _, _ in drawn]),
-            identity=np.array([identity for _, identity, _, _ in drawn]),
-            style=np.array([style for _, _, style, _ in drawn]),
-            parameters=np.stack([parameters for _, _, _, parameters in drawn]).astype(np.float32),
-        )
-    aside.replace(_file(folder, number))
+    try:
+        with aside.open("wb") as file:
+            np.save(file, pixels)
+        aside.replace(_file(folder, number))
+    finally:
+        aside.unlink(missing_ok=True)
 
 
-def _drawn(plan: DrawingPlan, places: range) -> Iterator[tuple[NDArray[np.uint8], int, int, NDArray[np.float64]]]:
-    """Give pixels, identity, style and the style's parameters of some drawings, by their place in the plan.
-
-    Places go round through all people before anyone is drawn again, with the patterns at the end.
-    """
-    for place in places:
-        dice = _dice(plan, "drawing", place)
-        identity = place % plan.identities
-        style_number = identity % plan.styles
-        style = random_style(_dice(plan, "style", style_number))
-        pattern = place >= plan.identities * plan.shots
-        if pattern:
-            identity = style_number = NOBODY
-            picture = render(random_pattern(dice))
-        else:
-            person = random_identity(_dice(plan, "person", identity))
-            picture = draw(style, person, random_shot(dice, style), SIDE)
-        square = np.asarray(picture.convert("RGB").resize((SIDE, SIDE)))
-        yield np.ascontiguousarray(square.transpose(2, 0, 1)), identity, style_number, style.vector()
-
-
-def _dice(plan: DrawingPlan, what: str, number: int) -> Random:
-    """Return the dice of one thing: the same on every machine, and unlike those of any other."""
-    seed = hashlib.sha256(f"{plan.seed} {what} {number}".encode()).digest()
-    return Random(int.from_bytes(seed[:8], "big"))  # noqa: S311 - dice for drawing, not for secrets
+def _drawn(plan: DrawingPlan, labels: Labels, place: int) -> NDArray[np.uint8]:
+    """Return the pixels of one drawing, (3, SIDE, SIDE)."""
+    dice = plan.dice("drawing", place)
+    if labels.identity[place] == NOBODY:
+        picture = render(random_pattern(dice))
+    else:
+        style = plan.style(int(labels.style[place]))
+        person = random_identity(plan.dice("person", int(labels.identity[place])))
+        picture = draw(style, person, random_shot(dice, style), SIDE)
+    square = np.asarray(picture.convert("RGB").resize((SIDE, SIDE)))
+    return np.ascontiguousarray(square.transpose(2, 0, 1))

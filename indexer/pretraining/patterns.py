@@ -15,9 +15,9 @@ from indexer.demo.parts.colour import Colour
 from indexer.demo.parts.path import Point, box, limb, moved, oval, polygon, smooth, stroke
 from indexer.demo.style import random_style
 
-SIDE = 160
+SIDE = 224
 """Pixels of a stored drawing: it is stretched to a square, as the network's input is."""
-SMALLEST, LARGEST = 3.0, 90.0
+SMALLEST, LARGEST = 4.0, 126.0
 """Pixels that a shape reaches from its middle."""
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -19,8 +18,9 @@ import torch
 from torch import Tensor
 
 from indexer.pretraining.augment import plain, views
-from indexer.pretraining.drawings import DrawingPlan, Drawings, drawings
-from indexer.pretraining.lessons import Asked, Drawn, Lessons
+from indexer.pretraining.drawings import DrawingPlan, arriving
+from indexer.pretraining.gallery import Gallery
+from indexer.pretraining.lessons import Asked, Lessons, weight_of
 from indexer.pretraining.student import CHANNELS, LOWER, Part, Student
 from indexer.pretraining.teachers import Scale, Teacher, teachers_of
 from indexer.progress import progress
@@ -36,10 +36,14 @@ JUDGED = 1024
 """The most drawings that identities are told apart in, to see how it goes."""
 SAVED_EVERY = 120.0
 """Seconds between two checkpoints."""
-AVERAGED = 0.998
+AVERAGED = 0.999
 """How much of the averaged weights stays at each step (Polyak and Juditsky, 1992)."""
 WARMING = 0.03
-"""The share of all views over which the learning rate rises."""
+"""The share of the whole over which the learning rate rises."""
+MIXED = 0.4
+"""The share of views that are mixed of two drawings: teachers have something to say to them, nobody is asked for."""
+NOTED_EVERY = 20
+"""Steps between two looks at the losses: each makes a graphics card wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,23 @@ class PretrainOptions:
     weight_decay: float = 0.05
     seed: int = 0
     threads: int = 0
+    start_at: float = 1.0
+    """The share of the drawings that has to be there; the others join as they come."""
+    minutes: float | None = None
+    """How long to learn: samples of phases are shares of it then. None: until all samples are learnt from."""
 
     @property
     def samples(self) -> int:
         """Views in all phases."""
         return sum(phase.samples for phase in self.phases)
+
+    def purpose(self) -> dict[str, Any]:
+        """Return what has to stay the same from one run to the next.
+
+        Phases may change: a training can be cut short, or go on for longer.
+        """
+        free = {"phases": (), "threads": 0, "start_at": 1.0, "minutes": None}
+        return asdict(replace(self, **free))  # type: ignore[arg-type]  # the names are the fields' own
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +93,46 @@ class Pretrained:
     facts: dict[str, Any]
 
 
-def pretrain(work: Path, teachers: Path, options: PretrainOptions) -> Pretrained:
+Kept = Callable[[Pretrained], None]
+"""Takes the student as it stands, at every checkpoint and at the end."""
+
+
+def pretrain(work: Path, teachers: Path, options: PretrainOptions, kept: Kept | None = None) -> Pretrained:
     """Draw, then train; everything is kept in `work`, and a second call goes on where the first one stopped.
 
     Raises BuildError or ModelError.
     """
-    drawn = drawings(work / "drawings", options.plan)
     device = Device.found()
     if options.threads:
         torch.set_num_threads(options.threads)
-    place = torch.device(device.kind)
-    descent = _Descent(drawn, teachers_of(teachers, place), options, device)
-    # Phases may change from one run to the next: a training can be cut short, or go on for longer.
-    run = Run.of(work / "training", options=asdict(replace(options, phases=(), threads=0)))
-    checkpoint = run.checkpoint("student")
-    held = checkpoint.load()
-    if held:
-        descent.restore(*held)
-    with progress("training the backbone", "view") as told:
-        saved = monotonic()
-        for note in descent.steps():
-            told(descent.samples, options.samples, note)
-            if monotonic() - saved > SAVED_EVERY:
-                checkpoint.save(*descent.state())
-                saved = monotonic()
-    checkpoint.save(*descent.state())
-    return Pretrained(descent.averaged.eval(), descent.facts())
+    torch.backends.cudnn.benchmark = True
+    taught = teachers_of(teachers, torch.device(device.kind))
+    _require_lessons(taught, options.phases)
+    checkpoint = Run.of(work / "training", options=options.purpose()).checkpoint("student")
+    with arriving(work / "drawings", options.plan) as coming:
+        gallery = Gallery(options.plan, coming, device)
+        with progress("drawing", "drawing") as told:
+            gallery.wait_for(options.start_at, told)
+        descent = _Descent(gallery, taught, options, device)
+        held = checkpoint.load()
+        if held:
+            descent.restore(*held)
+
+        def keep() -> Pretrained:
+            checkpoint.save(*descent.state())
+            done = Pretrained(descent.averaged.eval(), descent.facts())
+            if kept:
+                kept(done)
+            return done
+
+        with progress("training the backbone", "view") as told:
+            saved = monotonic()
+            for note in descent.steps():
+                told(descent.samples, options.samples, note)
+                if monotonic() - saved > SAVED_EVERY:
+                    keep()
+                    saved = monotonic()
+        return keep()
 
 
 def _require_lessons(teachers: Sequence[Teacher], phases: Sequence[Phase]) -> None:
@@ -119,20 +149,18 @@ class _Descent:
     """The student on its way. `samples` counts the views that it has seen, `seconds` the time that took."""
 
     def __init__(
-        self, drawn: Drawings, teachers: tuple[Teacher, ...], options: PretrainOptions, device: Device
+        self, gallery: Gallery, teachers: tuple[Teacher, ...], options: PretrainOptions, device: Device
     ) -> None:
-        self._drawn, self._teachers, self._options, self._device = drawn, teachers, options, device
+        self._gallery, self._teachers, self._options, self._device = gallery, teachers, options, device
         self._place = torch.device(device.kind)
         torch.manual_seed(options.seed)
         self._student = Student().to(self._place).to(memory_format=torch.channels_last)
         self.averaged = Student().to(self._place).to(memory_format=torch.channels_last).requires_grad_(False)
         self.averaged.load_state_dict(self._student.state_dict())
         self._dice = torch.Generator(self._place)
-        self._learnt_from = torch.from_numpy((~drawn.judged).nonzero()[0])
-        _require_lessons(teachers, options.phases)
         self._scales = self._measured()
-        plan, parameters = options.plan, drawn.parameters.shape[1]
-        self._lessons = Lessons(self._asked(), plan.identities, plan.styles, parameters).to(self._place)
+        plan = options.plan
+        self._lessons = Lessons(self._asked(), plan.identities, torch.from_numpy(plan.style_vectors())).to(self._place)
         learnt = [*self._student.parameters(), *self._lessons.parameters()]
         self._optimiser = torch.optim.AdamW(
             [
@@ -148,48 +176,60 @@ class _Descent:
 
     def steps(self) -> Iterator[str]:
         """Go on to the end, a step at a time; each gives a note on how it stands."""
-        recent: dict[str, float] = {}
-        while self.samples < self._options.samples:
-            started = monotonic()
+        recent: dict[str, Tensor] = {}
+        note, noted, begun = "", (monotonic(), self.samples), monotonic() - self.seconds
+        while self._done < 1:
+            self._gallery.look()
             phase = self._phase()
-            losses = self._step(phase)
-            for name, value in losses.items():
-                recent[name] = 0.95 * recent.get(name, value) + 0.05 * value
-            self.seconds += monotonic() - started
-            if self.step % 200 == 0:
-                row = {"samples": self.samples, "size": phase.size, "seconds": self.seconds, **recent}
-                self.history.append(row | {"told_apart": self._told_apart()})
-            rate = self._options.batch / max(monotonic() - started, 1e-9)
-            yield f"{phase.size} px, {phase.part}, {rate:.0f}/s, " + " ".join(
-                f"{name} {value:.2f}" for name, value in recent.items()
-            )
+            for name, value in self._step(phase).items():
+                recent[name] = torch.lerp(value, recent.get(name, value), 0.95)
+            self.seconds = monotonic() - begun
+            if self.step % NOTED_EVERY == 0:
+                losses = {name: float(value) for name, value in recent.items()}
+                if self.step % (10 * NOTED_EVERY) == 0:
+                    row = {"samples": self.samples, "size": phase.size, "seconds": self.seconds, **losses}
+                    self.history.append(row | {"told_apart": self._told_apart()})
+                rate = (self.samples - noted[1]) / max(monotonic() - noted[0], 1e-9)
+                noted = monotonic(), self.samples
+                note = (
+                    f"{self._done:.0%}, {phase.size} px, {phase.part}, {rate:.0f}/s of {self._gallery.drawn} drawings, "
+                    + " ".join(f"{name} {value:.2f}" for name, value in losses.items())
+                )
+            yield note
+
+    @property
+    def _done(self) -> float:
+        """How much of the whole has been learnt: of the time where there is a limit to it, else of the samples."""
+        minutes = self._options.minutes
+        return self.samples / self._options.samples if minutes is None else self.seconds / (60 * minutes)
 
     def _phase(self) -> Phase:
         """Return the phase that the next step belongs to."""
         end = 0
         for phase in self._options.phases:
             end += phase.samples
-            if self.samples < end:
+            if self._done * self._options.samples < end:
                 return phase
         return self._options.phases[-1]
 
-    def _step(self, phase: Phase) -> dict[str, float]:
-        """Learn from one batch."""
+    def _step(self, phase: Phase) -> dict[str, Tensor]:
+        """Learn from one batch; return the losses, where the network is."""
         options = self._options
         # A batch depends on its number alone, so that a resumed run sees what an unbroken one would have seen.
         draw = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
         self._dice.manual_seed(options.seed * 1_000_003 + self.step)
-        rows = self._learnt_from[torch.randint(len(self._learnt_from), (options.batch,), generator=draw)]
-        large = views(self._pixels(rows), 2 * phase.size, self._dice)
+        learnt_from, mixed = self._gallery.learnt_from, int(MIXED * options.batch)
+        rows = learnt_from[torch.randint(len(learnt_from), (options.batch,), generator=draw)]
+        large = views(self._gallery.pixels(rows), 2 * phase.size, self._dice, mixed)
         small = torch.nn.functional.avg_pool2d(large, 2)
         self._set_rate()
         self._student.learn(phase.part)
         blocks = BLOCKS[phase.part]
-        with self._autocast():
+        with self._device.autocast():
             targets = self._targets({1: small, 2: large}, blocks)
             seen = self._student(small, phase.part)
-            losses = self._lessons(seen, targets, self._labels(rows))
-        total = torch.stack(list(losses.values())).sum()
+            losses = self._lessons(seen, targets, self._gallery.labels(rows, mixed))
+        total = torch.stack([weight_of(name) * loss.float() for name, loss in losses.items()]).sum()
         torch.autograd.backward(total)
         torch.nn.utils.clip_grad_norm_(self._student.parameters(), 5.0)
         self._optimiser.step()
@@ -197,23 +237,7 @@ class _Descent:
         self._average()
         self.samples += options.batch
         self.step += 1
-        return {name: float(loss.detach()) for name, loss in losses.items()}
-
-    def _pixels(self, rows: Tensor) -> Tensor:
-        return torch.from_numpy(self._drawn.pixels[rows.numpy()]).to(self._place)
-
-    def _labels(self, rows: Tensor) -> Drawn:
-        chosen = rows.numpy()
-        return Drawn(
-            *(
-                torch.from_numpy(values[chosen]).to(self._place)
-                for values in (self._drawn.identity, self._drawn.style, self._drawn.parameters)
-            )
-        )
-
-    def _autocast(self) -> Any:
-        fast = self._device.precision
-        return nullcontext() if fast is torch.float32 else torch.autocast(self._device.kind, fast)
+        return {name: loss.detach().float() for name, loss in losses.items()}
 
     def _targets(self, pictures: Mapping[int, Tensor], blocks: range) -> dict[str, Tensor]:
         """Return what each teacher sees that the student's blocks are held to, as targets."""
@@ -242,10 +266,10 @@ class _Descent:
         dice = torch.Generator(self._place).manual_seed(self._options.seed)
         size = self._options.phases[0].size
         seen: dict[str, list[Tensor]] = {}
-        rows = torch.arange(0, min(MEASURED, len(self._learnt_from)))
+        rows = self._gallery.learnt_from[:MEASURED]
         with torch.no_grad():
             for part in torch.split(rows, self._options.batch):
-                large = views(self._pixels(self._learnt_from[part]), 2 * size, dice)
+                large = views(self._gallery.pixels(part), 2 * size, dice)
                 pictures = {1: torch.nn.functional.avg_pool2d(large, 2), 2: large}
                 for teacher in self._teachers:
                     for name, maps in teacher(pictures[teacher.kind.enlarged], BLOCKS["whole"]).items():
@@ -254,8 +278,8 @@ class _Descent:
 
     def _set_rate(self) -> None:
         """Let the learning rate rise, then fall along a cosine over the samples."""
-        done = (self.samples + self._options.batch) / self._options.samples
-        rising = min(1.0, done / WARMING)
+        done = self._done
+        rising = min(1.0, (done + self._options.batch / self._options.samples) / WARMING)
         falling = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         for group in self._optimiser.param_groups:
             group["lr"] = self._options.learning_rate * rising * max(falling, 0.01)
@@ -270,14 +294,14 @@ class _Descent:
     @torch.no_grad()
     def _told_apart(self) -> float:
         """Return the part of drawings that were not learnt from whose identity the averaged student tells."""
-        rows = torch.from_numpy(self._drawn.judged.nonzero()[0][:JUDGED])
+        rows = self._gallery.judged[:JUDGED]
         size = self._phase().size
         self.averaged.eval()
-        right = 0
+        right = torch.zeros((), device=self._place)
         for part in torch.split(rows, self._options.batch):
-            embedding = self.averaged(plain(self._pixels(part), size)).embedding
-            right += int((self._lessons.cosines(embedding).argmax(1) == self._labels(part).identity).sum())
-        return right / max(1, len(rows))
+            embedding = self.averaged(plain(self._gallery.pixels(part), size)).embedding
+            right += (self._lessons.cosines(embedding).argmax(1) == self._gallery.labels(part).identity).sum()
+        return float(right) / max(1, len(rows))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that a resumed run needs."""
@@ -322,11 +346,13 @@ class _Descent:
         """Return what the model card says."""
         return {
             "drawings": asdict(self._options.plan)
-            | {"identities": self._options.plan.identities, "in_all": len(self._drawn)},
+            | {"identities": self._options.plan.identities, "in_all": self._gallery.drawn},
             "teachers": [teacher.name for teacher in self._teachers],
             "phases": [asdict(phase) for phase in self._options.phases],
             "views": self.samples,
             "batch": self._options.batch,
+            "learning_rate": self._options.learning_rate,
+            "minutes": self._options.minutes,
             "seed": self._options.seed,
             "hours": round(self.seconds / 3600, 2),
             "machine": f"{self._device.describe}, {torch.get_num_threads()} threads, {platform.machine()}",

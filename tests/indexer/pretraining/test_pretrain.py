@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from indexer.pretraining import pretrain as recipe
 from indexer.pretraining.bundle import write_bundle
-from indexer.pretraining.drawings import CHUNK, DrawingPlan, drawings
-from indexer.pretraining.lessons import NOBODY
+from indexer.pretraining.drawings import CHUNK, NOBODY, DrawingPlan, arriving
 from indexer.pretraining.patterns import SIDE
 from indexer.pretraining.pretrain import Phase, PretrainOptions, pretrain
 from indexer.training.bundled import Bundled
@@ -48,8 +48,17 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Draw the plan once."""
     work = tmp_path_factory.mktemp("work")
-    drawings(work / "drawings", PLAN)
+    _pixels(work / "drawings", PLAN)
     return work
+
+
+def _pixels(folder: Path, plan: DrawingPlan) -> NDArray[np.uint8]:
+    """Draw all and return it, in the order of the plan."""
+    found = np.zeros((len(plan), 3, SIDE, SIDE), dtype=np.uint8)
+    with arriving(folder, plan) as coming:
+        while (chunk := coming.next(wait=True)) is not None:
+            found[chunk.first : chunk.first + len(chunk.pixels)] = chunk.pixels
+    return found
 
 
 def _work(tmp_path: Path, drawn: Path) -> Path:
@@ -61,30 +70,52 @@ def _work(tmp_path: Path, drawn: Path) -> Path:
 
 
 def test_drawings_are_those_of_the_plan(drawn: Path, tmp_path: Path) -> None:
-    """Everybody is drawn as often as planned, then the patterns; drawn again elsewhere they are the same."""
-    found = drawings(drawn / "drawings", PLAN)
-    assert found.pixels.shape == (20, 3, SIDE, SIDE)
-    assert np.bincount(found.identity[:16]).tolist() == [4, 4, 4, 4]
-    assert found.identity[16:].tolist() == found.style[16:].tolist() == [NOBODY] * 4
-    assert (found.style[:16] == found.identity[:16] % 2).all()
-    assert not found.judged[16:].any()
-    assert found.judged.sum() == 2
-    other = drawings(tmp_path / "again", PLAN)
-    assert (other.pixels == found.pixels).all()
-    assert len(np.unique(found.pixels.reshape(20, -1), axis=0)) == 20
+    """Everybody is drawn as often as planned, with patterns in between; drawn again elsewhere they are the same."""
+    labels, found = PLAN.labels(), _pixels(drawn / "drawings", PLAN)
+    somebody = labels.identity != NOBODY
+    assert len(PLAN) == len(labels.identity) == 20
+    assert np.bincount(labels.identity[somebody]).tolist() == [4, 4, 4, 4]
+    assert somebody.reshape(4, 5).sum(axis=1).tolist() == [4, 4, 4, 4]
+    assert (labels.style[somebody] == labels.identity[somebody] % 2).all()
+    assert (labels.style[~somebody] == NOBODY).all()
+    assert (_pixels(tmp_path / "again", PLAN) == found).all()
+    assert len(np.unique(found.reshape(20, -1), axis=0)) == 20
+
+
+def test_who_is_judged_by_one_drawing_is_learnt_from_others() -> None:
+    """A drawing that is kept back shows somebody of whom there are others; one person in four has such a drawing."""
+    plan = DrawingPlan(styles=10, people=4, shots=3, patterns=7)
+    labels = plan.labels()
+    judged = labels.identity[labels.judged]
+    assert len(judged) == len(set(judged.tolist())) == 10
+    assert NOBODY not in judged
+    assert set(judged.tolist()) <= set(labels.identity[~labels.judged].tolist())
+    assert not DrawingPlan(styles=10, people=4, shots=1, patterns=7).labels().judged.any()
 
 
 def test_missing_chunks_are_drawn_again(tmp_path: Path) -> None:
     """An interrupted run draws what is missing and nothing twice; another plan is refused."""
     plan = DrawingPlan(styles=2, people=1, shots=1, patterns=CHUNK)
-    before = drawings(tmp_path, plan)
-    kept = (tmp_path / "00000.npz").stat().st_mtime_ns
-    (tmp_path / "00001.npz").unlink()
-    after = drawings(tmp_path, plan)
-    assert (before.pixels == after.pixels).all()
-    assert (tmp_path / "00000.npz").stat().st_mtime_ns == kept
-    with pytest.raises(BuildError, match="another plan"):
-        drawings(tmp_path, replace(plan, seed=1))
+    before = _pixels(tmp_path, plan)
+    kept = (tmp_path / "00000.npy").stat().st_mtime_ns
+    (tmp_path / "00001.npy").unlink()
+    after = _pixels(tmp_path, plan)
+    assert before.any(axis=(1, 2, 3)).all()
+    assert (before == after).all()
+    assert (tmp_path / "00000.npy").stat().st_mtime_ns == kept
+    with pytest.raises(BuildError, match="another plan"), arriving(tmp_path, replace(plan, seed=1)):
+        pass
+
+
+def test_learning_starts_before_all_is_drawn(teachers: Path, tmp_path: Path) -> None:
+    """With a share to start at, views are of what there is; the card says how many drawings there were in the end."""
+    plan = DrawingPlan(styles=2, people=2, shots=CHUNK, patterns=0)
+    options = replace(OPTIONS, plan=plan, phases=(Phase(32, 8),), start_at=0.2, minutes=0.02)
+    seen: list[int] = []
+    done = pretrain(tmp_path, teachers, options, lambda student: seen.append(student.facts["views"]))
+    assert done.facts["drawings"]["in_all"] >= CHUNK
+    assert seen == [done.facts["views"]]
+    assert done.facts["hours"] * 60 < 1
 
 
 def test_an_interrupted_training_comes_to_the_same(
@@ -153,5 +184,5 @@ def test_a_half_without_a_teacher_is_told(drawn: Path, teachers: Path, tmp_path:
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     """One line, and no half a chunk."""
     with full_disk(50_000), pytest.raises(BuildError, match="make room"):
-        drawings(tmp_path, DrawingPlan(styles=2, people=1, shots=2, patterns=0))
-    assert not list(tmp_path.glob("*.npz"))
+        _pixels(tmp_path, DrawingPlan(styles=2, people=1, shots=2, patterns=0))
+    assert not list(tmp_path.glob("*.npy"))

@@ -202,6 +202,7 @@ def train(
 @click.option("--patterns", default=2000, show_default=True, type=click.IntRange(0), help="Drawings of nobody.")
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(2), help="Views in a step.")
 @click.option("--rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--compile", "compiled", is_flag=True, help="Fuse what is computed: on a graphics card that is faster.")
 @click.option(
     "--start-at",
     default=1.0,
@@ -234,6 +235,7 @@ def pretrain(
     seed: int,
     home: Path | None,
     *,
+    compiled: bool,
     as_json: bool,
 ) -> None:
     """Train a VGG19 from scratch on drawings: the recipe of the weights that come with Sokkuri.
@@ -251,7 +253,9 @@ def pretrain(
 
     plan = DrawingPlan(styles, people, shots, patterns, seed)
     chosen = tuple(Phase(*phase) for phase in phases)
-    options = PretrainOptions(plan, chosen, batch, rate, seed=seed, start_at=start_at, minutes=minutes)
+    options = PretrainOptions(
+        plan, chosen, batch, rate, seed=seed, compiled=compiled, start_at=start_at, minutes=minutes
+    )
     looked_at = size or chosen[-1].size
 
     def keep(student: Pretrained) -> None:

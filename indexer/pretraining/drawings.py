@@ -17,8 +17,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,6 +43,8 @@ JUDGED_OF = 4
 """Of one person in so many a drawing is kept, to see how well people are told apart in what was not learnt from."""
 WAITING = 4
 """Chunks that are read before anyone asks for them."""
+PATIENCE = 0.1
+"""Seconds after which one who waits looks whether it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +148,13 @@ def arriving(folder: Path, plan: DrawingPlan) -> Iterator[Arriving]:
     Raises BuildError where the folder holds other drawings, or cannot be written.
     """
     _claim(folder, plan)
-    numbers = range(-(-len(plan) // CHUNK))
-    missing = [number for number in numbers if not _file(folder, number).exists()]
     chunks: Queue[Chunk | Exception] = Queue(WAITING)
     over = Event()
 
     def read(pool: ProcessPoolExecutor) -> None:
-        jobs = {pool.submit(_draw_chunk, folder, plan, number): number for number in missing}
         try:
-            for number in _in_order(numbers, jobs):
-                chunk = Chunk(number * CHUNK, np.load(_file(folder, number), allow_pickle=False))
-                _put(chunks, chunk, over)
+            for number in _in_order(pool, folder, plan, over):
+                _put(chunks, Chunk(number * CHUNK, np.load(_file(folder, number), allow_pickle=False)), over)
         except OSError as error:
             _put(chunks, BuildError(f"{folder} cannot be written ({error.strerror}): make room, run it again"), over)
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who waits for drawings has to hear of it
@@ -166,32 +164,35 @@ def arriving(folder: Path, plan: DrawingPlan) -> Iterator[Arriving]:
         reader = Thread(target=read, args=(pool,), daemon=True)
         reader.start()
         try:
-            yield Arriving(chunks, len(numbers))
+            yield Arriving(chunks, _chunks(plan))
         finally:
             over.set()
-            pool.shutdown(wait=False, cancel_futures=True)
             reader.join()
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(pool: ProcessPoolExecutor, folder: Path, plan: DrawingPlan, over: Event) -> Iterator[int]:
+    """Give the chunks that were there before, then the others as they are drawn, until it is over."""
+    there = [_file(folder, number).exists() for number in range(_chunks(plan))]
+    finished: Queue[Future[int]] = Queue()
+    for number in np.flatnonzero(np.logical_not(there)).tolist():
+        pool.submit(_draw_chunk, folder, plan, number).add_done_callback(finished.put)
+    yield from np.flatnonzero(there).tolist()
+    left = there.count(False)
+    while left and not over.is_set():
+        # `as_completed` would wait for ever for jobs that were cancelled.
+        with suppress(Empty):
+            job = finished.get(timeout=PATIENCE)
+            left -= 1
+            yield job.result()
 
 
 def _put(chunks: Queue[Chunk | Exception], one: Chunk | Exception, over: Event) -> None:
     """Hand something over as soon as there is room, unless nobody waits for it any more."""
     while not over.is_set():
-        try:
-            return chunks.put(one, timeout=0.1)
-        except Full:
-            continue
+        with suppress(Full):
+            return chunks.put(one, timeout=PATIENCE)
     return None
-
-
-def _in_order(numbers: range, jobs: dict[Future[None], int]) -> Iterator[int]:
-    """Give the chunks that were there before, then the others as they are drawn."""
-    drawn = set(jobs.values())
-    yield from (number for number in numbers if number not in drawn)
-    for job in as_completed(jobs):
-        if job.cancelled():
-            return
-        job.result()
-        yield jobs[job]
 
 
 def _give_way() -> None:
@@ -213,12 +214,17 @@ def _claim(folder: Path, plan: DrawingPlan) -> None:
         raise BuildError(f"{folder} holds drawings of another plan: delete it, or choose another --home")
 
 
+def _chunks(plan: DrawingPlan) -> int:
+    """Return how many chunks there are."""
+    return -(-len(plan) // CHUNK)
+
+
 def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:05}.npy"
 
 
-def _draw_chunk(folder: Path, plan: DrawingPlan, number: int) -> None:
-    """Draw a chunk and write it, whole or not at all."""
+def _draw_chunk(folder: Path, plan: DrawingPlan, number: int) -> int:
+    """Draw a chunk and write it, whole or not at all; return its number."""
     labels = plan.labels()
     places = range(number * CHUNK, min(number * CHUNK + CHUNK, len(plan)))
     pixels = np.stack([_drawn(plan, labels, place) for place in places])
@@ -229,6 +235,7 @@ def _draw_chunk(folder: Path, plan: DrawingPlan, number: int) -> None:
         aside.replace(_file(folder, number))
     finally:
         aside.unlink(missing_ok=True)
+    return number
 
 
 def _drawn(plan: DrawingPlan, labels: Labels, place: int) -> NDArray[np.uint8]:

@@ -309,7 +309,7 @@ class _Descent:
         for part in torch.split(rows, self._options.batch):
             with self._device.autocast():
                 embedding = self.averaged(plain(self._gallery.pixels(part), size)).embedding
-            right += (self._lessons.cosines(embedding).argmax(1) == self._gallery.labels(part).identity).sum()
+            right += (self._lessons.cosines(embedding.float()).argmax(1) == self._gallery.labels(part).identity).sum()
         return float(right) / max(1, len(rows))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -30,20 +30,30 @@ library_argument = click.argument("library", type=click.Path(path_type=Path))
 @click.command(epilog="\b\nExamples:\n  sokkuri demo\n  sokkuri demo --port 8080\n  sokkuri demo --no-serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
-@click.option("--no-serve", is_flag=True, help="Draw, learn and publish only.")
+@click.option("--no-serve", is_flag=True, help="Draw and publish only.")
+@click.option("--retrain", is_flag=True, help="Learn the shows anew, as `sokkuri train` does; then as --no-serve.")
+@click.option(
+    "--pack",
+    type=click.Path(path_type=Path),
+    help="Write the model in use, once exported, to a folder as one that can come with Sokkuri; nothing else is done.",
+)
 @home_option
-def demo(host: str, port: int, home: Path | None, *, no_serve: bool) -> None:
-    """Draw twelve made-up shows, learn them, and serve them: works offline, with nothing but Sokkuri.
+def demo(host: str, port: int, pack: Path | None, home: Path | None, *, no_serve: bool, retrain: bool) -> None:
+    """Draw twelve made-up shows and serve them: works offline, with nothing but Sokkuri.
 
-    It is kept in the folder `demo` of the home, which is a home of its own: what you have published stays as it is. An
-    interrupted demo goes on where it stopped.
+    The model that knows them comes with Sokkuri; where it does not fit, one is trained. The demo is kept in the folder
+    `demo` of the home, which is a home of its own: what you have published stays as it is. An interrupted demo goes on
+    where it stopped.
     """
-    from indexer.demo.publish import demo_settings, is_published, publish, something_to_try
+    from indexer.demo.publish import demo_settings, is_published, pack_model, publish, something_to_try
     from indexer.demo.world import Plan
 
     settings = demo_settings(settings_of(home))
-    if no_serve:
-        publish(settings, Plan())
+    if pack:
+        pack_model(settings, Plan(), pack)
+        return
+    if no_serve or retrain:
+        publish(settings, Plan(), retrain=retrain)
         return
     listener = named(LISTEN)(host, port)  # before minutes of work: a port in use is told at once
     if not is_published(settings, Plan()):

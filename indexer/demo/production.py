@@ -28,6 +28,8 @@ from indexer.demo.style import Style
 from recommender.errors import BuildError
 from recommender.folders import ASIDE, flush
 
+WIDTH = 256
+"""Pixels across a picture: as many as a page shows, and a network looks at fewer."""
 MAX_PROCESSES = 8
 """Each holds some 60 MB; eight draw a world in seconds."""
 WORTH_A_PROCESS = 20
@@ -117,7 +119,7 @@ def _draw(order: Order) -> None:
     """Carry out one order."""
     shot = random_shot(dice_of(order.dice), order.style)
     picture = BytesIO()
-    draw(order.style, order.identity, shot).save(picture, "JPEG", quality=shot.quality)
+    draw(order.style, order.identity, shot, WIDTH).save(picture, "JPEG", quality=shot.quality)
     order.file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(order.file, picture.getvalue())
 

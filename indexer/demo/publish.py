@@ -10,12 +10,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from indexer.demo.world import Plan, draw_world, drawer_version
+from indexer.demo import shipped
+from indexer.demo.world import Plan, World, draw_world, drawer_version, is_drawn
 from indexer.progress import progress
 from indexer.workplace import workplace
 from recommender.bundled import BACKBONE, read_card
 from recommender.catalogue import Catalogue
-from recommender.errors import SokkuriError
+from recommender.errors import BuildError, SokkuriError
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 
@@ -34,33 +35,60 @@ def model_name(plan: Plan) -> str:
     return f"demo-{hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
+def wanted_model(plan: Plan) -> str:
+    """Return the name of the model that the demo is published with: the one that comes with Sokkuri where it fits."""
+    return shipped.name() if shipped.fits(plan) else model_name(plan)
+
+
 def is_published(settings: Settings, plan: Plan) -> bool:
     """Tell whether this very world is published and whole. `settings` are those of the demo."""
-    name = model_name(plan)
+    name = wanted_model(plan)
     try:
         with Catalogue(settings.database_url) as catalogue:
             published = catalogue.published()
         ModelFolder.open(settings.home / "models" / name)
     except SokkuriError:
         return False
-    return published.model == name
+    return published.model == name and is_drawn(settings.home / WORLD, plan)
 
 
-def publish(settings: Settings, plan: Plan) -> None:
-    """Draw, train and publish what is missing of it. `settings` are those of the demo. Raises BuildError or Busy."""
+def publish(settings: Settings, plan: Plan, *, retrain: bool = False) -> None:
+    """Draw, learn and publish what is missing of it. `settings` are those of the demo. Raises BuildError or Busy.
+
+    The model that comes with Sokkuri is used where it fits; `retrain` learns one anew, as `sokkuri train` does.
+    """
     from indexer.reindex import reindex
-    from indexer.training.train import TrainOptions, train
 
-    name = model_name(plan)
     with workplace(settings, "demo") as catalogue:
         with progress("drawing the demo world") as told:
             world = draw_world(settings.home / WORLD, plan, told)
-        if not any(row.name == name for row in catalogue.models()):
-            begun = (settings.home / "training" / name).is_dir()
-            options = TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=begun)
-            train(settings, catalogue, world.library, options)
-        catalogue.use_model(name)
+        if shipped.fits(plan) and not retrain:
+            shipped.install(settings.home, world.library, catalogue)
+        else:
+            _trained(settings, catalogue, plan, world)
         reindex(settings, catalogue, world.library)
+
+
+def _trained(settings: Settings, catalogue: Catalogue, plan: Plan, world: World) -> None:
+    """See to it that the model in use is one that was trained here, on this very world."""
+    try:
+        from indexer.training.train import TrainOptions, train
+    except ModuleNotFoundError as error:
+        raise BuildError(
+            f"the demo has to be learnt here, and {error.name} is not installed: pip install 'sokkuri[train]'"
+        ) from None
+    name = model_name(plan)
+    if not any(row.name == name for row in catalogue.models()):
+        begun = (settings.home / "training" / name).is_dir()
+        train(settings, catalogue, world.library, TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=begun))
+    catalogue.use_model(name)
+
+
+def pack_model(settings: Settings, plan: Plan, folder: Path) -> None:
+    """Write the model in use down as one that can be shipped: see `shipped.pack`. `settings` are those of the demo."""
+    with Catalogue(settings.database_url) as catalogue:
+        name = catalogue.model_in_use().name
+    shipped.pack(ModelFolder.open(settings.home / "models" / name), plan, folder)
 
 
 def something_to_try(settings: Settings) -> list[Path]:

@@ -37,7 +37,7 @@ from recommender.folders import ASIDE, flush
 WHOLE, UNFINISHED = "world.json", "unfinished.json"
 """Where it is written down what a folder holds, or is to hold when it is finished."""
 TABLES = ("shows.csv", "characters.csv", "styles.csv")
-DRAWS = ("drawing.py", "identity.py", "light.py", "shot.py", "style.py", "parts/*.py")
+DRAWS = ("drawing.py", "identity.py", "production.py", "shot.py", "style.py", "parts/*.py")
 """The modules that decide how a picture looks. The cast is no part of them: it stands in the plan."""
 
 _WHAT = "sokkuri demo world"
@@ -60,12 +60,17 @@ class Plan:
         """The folders of a world, each with its shows and how many pictures a character has."""
         return {"library": (self.shows, self.pictures), "strangers": (self.strangers, self.stranger_pictures)}
 
+    @property
+    def cast(self) -> str:
+        """A digest of all shows and characters."""
+        cast = json.dumps([[asdict(show) for show in shows] for shows, _ in self.parts.values()], sort_keys=True)
+        return hashlib.sha256(cast.encode()).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
         """Return all that the files of a world depend on besides the drawer; the `cast` as a digest."""
-        cast = json.dumps([[asdict(show) for show in shows] for shows, _ in self.parts.values()], sort_keys=True)
         return {
             "seed": self.seed,
-            "cast": hashlib.sha256(cast.encode()).hexdigest(),
+            "cast": self.cast,
             "parts": {
                 part: {
                     "pictures": pictures,
@@ -100,7 +105,7 @@ def draw_world(folder: Path, plan: Plan, told: Told, *, processes: int | None = 
     A world of another plan, or by another drawer, is removed file by file and drawn anew. Raises Busy where another
     process draws there, BuildError where the folder holds anything else or cannot be written to.
     """
-    record = {"what": _WHAT, "drawer": drawer_version()} | plan.to_json()
+    record = _record(plan)
     try:
         if _read(folder / WHOLE) == record and _is_whole(folder, plan):
             return World(folder, 0)
@@ -114,6 +119,16 @@ def draw_world(folder: Path, plan: Plan, told: Told, *, processes: int | None = 
         remedy = "make room and run it again, it goes on where it stopped" if full else "name another folder"
         raise BuildError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from None
     return World(folder, drawn)
+
+
+def is_drawn(folder: Path, plan: Plan) -> bool:
+    """Tell whether a folder holds the whole world of this plan, by this drawer, as its record has it."""
+    return _read(folder / WHOLE) == _record(plan)
+
+
+def _record(plan: Plan) -> _Record:
+    """Return what is written down of a world."""
+    return {"what": _WHAT, "drawer": drawer_version()} | plan.to_json()
 
 
 def drawer_version() -> str:

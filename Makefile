@@ -7,6 +7,8 @@ TRAIN ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
+LIGHT := .venv/.light
+OLD = 'import sys; sys.exit(sys.version_info < (3, 11) and "Sokkuri needs Python 3.11 or later: make setup PYTHON=/path/to/python3.11")'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test test-fast lint format bench browser lock
@@ -16,13 +18,17 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv and install everything (nothing to do when up to date)
 
-$(READY): pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sokkuri needs Python 3.11 or later: make setup PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv .venv
+$(LIGHT): pyproject.toml requirements.lock
+	$(PYTHON) -c $(OLD)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable .
+	@touch $@
+
+$(READY): $(LIGHT)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[train,dev]'
 	@touch $@
 
-demo: $(READY) ## draw twelve made-up shows, learn them and serve them, offline: [HOST=] [PORT=]
+demo: $(LIGHT) ## draw twelve made-up shows and serve them, offline, without torch: [HOST=] [PORT=]
 	$(BIN)/sokkuri demo --host $(HOST) --port $(PORT)
 
 run: $(READY) ## train on LIBRARY, index it and serve it: make run LIBRARY=folder [TRAIN="--weights none"] [HOST=] [PORT=]

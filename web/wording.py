@@ -54,7 +54,15 @@ def word(answer: Recommendations) -> Wording:
         return Wording(
             kind.capitalize(), "", f"{sure} Who it is and from where remains open{_guess(answer)}", sure=True
         )
-    return Wording("Not sure", "", f"Nobody whom this model knows fits well enough{_guess(answer)}", sure=False)
+    return Wording("Not sure", "", f"Nobody whom this model knows fits well enough{_nearest(answer)}", sure=False)
+
+
+def _nearest(answer: Recommendations) -> str:
+    """End a sentence with who fits least badly; how probable that would be, were it somebody known, would mislead."""
+    if not answer.characters:
+        return "."
+    best = answer.characters[0].character
+    return f". The likeliest of those that it knows would be {best.name} from {best.show.title}."
 
 
 def _guess(answer: Recommendations) -> str:

@@ -32,6 +32,8 @@ from indexer.demo.parts.stage import CHIN, Stage
 from indexer.demo.shot import Shot
 from indexer.demo.style import Style
 
+WIDTH = 256
+"""Pixels across a picture of the demo world: as many as a page shows, and more than its network looks at."""
 SPANS = {"head": 182.0, "bust": 216.0}
 """How many hundredths of a head are seen across, by framing; a figure is always seen whole."""
 

@@ -21,15 +21,13 @@ from pathlib import Path
 from threading import Thread
 from uuid import uuid4
 
-from indexer.demo.drawing import draw
+from indexer.demo.drawing import WIDTH, draw
 from indexer.demo.identity import Identity
 from indexer.demo.shot import random_shot
 from indexer.demo.style import Style
 from recommender.errors import BuildError
 from recommender.folders import ASIDE, flush
 
-WIDTH = 256
-"""Pixels across a picture: as many as a page shows, and a network looks at fewer."""
 MAX_PROCESSES = 8
 """Each holds some 60 MB; eight draw a world in seconds."""
 WORTH_A_PROCESS = 20

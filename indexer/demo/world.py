@@ -37,7 +37,7 @@ from recommender.folders import ASIDE, flush
 WHOLE, UNFINISHED = "world.json", "unfinished.json"
 """Where it is written down what a folder holds, or is to hold when it is finished."""
 TABLES = ("shows.csv", "characters.csv", "styles.csv")
-DRAWS = ("drawing.py", "identity.py", "production.py", "shot.py", "style.py", "parts/*.py")
+DRAWS = ("drawing.py", "identity.py", "light.py", "shot.py", "style.py", "parts/*.py")
 """The modules that decide how a picture looks. The cast is no part of them: it stands in the plan."""
 
 _WHAT = "sokkuri demo world"

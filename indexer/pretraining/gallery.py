@@ -13,21 +13,29 @@ from indexer.pretraining.lessons import Drawn
 from indexer.pretraining.patterns import SIDE
 from indexer.progress import Told
 from indexer.training.device import Device
+from recommender.errors import BuildError
 
 FILLED = 0.5
 """How much of a graphics card's free memory drawings may take."""
 
 
 class Gallery:
-    """The drawings of a plan; more hang there each time that one looks, until all have come."""
+    """The drawings of a plan; more hang there each time that one looks, until all have come.
+
+    Raises BuildError where there is no memory for them.
+    """
 
     def __init__(self, plan: DrawingPlan, arriving: Arriving, device: Device) -> None:
         self._arriving, self._place = arriving, torch.device(device.kind)
         size = len(plan) * 3 * SIDE * SIDE
-        room = device.kind == "cpu" or size < FILLED * device.free_memory()
-        self._pixels = torch.empty(
-            (len(plan), 3, SIDE, SIDE), dtype=torch.uint8, device=self._place if room else torch.device("cpu")
-        )
+        room = device.kind != "cpu" and size < FILLED * device.free_memory()
+        where = self._place if room else torch.device("cpu")
+        try:
+            self._pixels = torch.empty((len(plan), 3, SIDE, SIDE), dtype=torch.uint8, device=where)
+        except RuntimeError:  # what torch makes of memory that it does not get
+            raise BuildError(
+                f"{len(plan):,} drawings take {size / 1e9:.0f} GB of memory, which is not there: have fewer drawn"
+            ) from None
         labels = plan.labels()
         self._identity, self._style = (torch.from_numpy(one).to(self._place) for one in (labels.identity, labels.style))
         self._kept = torch.from_numpy(labels.judged)

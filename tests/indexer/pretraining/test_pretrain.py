@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from safetensors.torch import load_file
 
 from indexer.pretraining import pretrain as recipe
 from indexer.pretraining.bundle import write_bundle
-from indexer.pretraining.drawings import CHUNK, NOBODY, DrawingPlan, arriving
+from indexer.pretraining.drawings import CHUNK, NOBODY, Arriving, DrawingPlan, arriving
+from indexer.pretraining.gallery import Gallery
 from indexer.pretraining.patterns import SIDE
 from indexer.pretraining.pretrain import Phase, PretrainOptions, pretrain
 from indexer.training.bundled import Bundled
+from indexer.training.device import Device
 from recommender.bundled import CARD, WEIGHTS
 from recommender.encoders.pooled import LAYER
 from recommender.encoders.torch_encoder import network
@@ -165,6 +168,13 @@ def test_the_bundle_is_what_train_loads(drawn: Path, teachers: Path, tmp_path: P
     with torch.inference_mode():
         seen, expected = shipped(pictures), done.student(pictures).embedding
     torch.testing.assert_close(seen, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
+
+
+def test_drawings_without_memory_for_them_are_told() -> None:
+    """A plan of ten million drawings is refused before one is drawn, with the memory that it takes."""
+    plan = DrawingPlan(styles=2, people=2, shots=2_500_000, patterns=0)
+    with pytest.raises(BuildError, match=r"10,000,000 drawings take 1505 GB"):
+        Gallery(plan, Arriving(Queue(), 0), Device.found())
 
 
 def test_a_folder_without_teachers_is_told(drawn: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib.util import find_spec
 
 from recommender.encoder import ModelEncoder
 from recommender.errors import EngineMissing, NotFound, SettingError, SokkuriError
@@ -49,15 +50,16 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
     """Open a model's backbone with the engine of the settings, for a new snapshot.
 
     `auto` takes the fastest export that was measured on this kind of processor to be faster than torch, else torch, and
-    logs why where there are exports. Raises ModelError or Corrupt.
+    logs why where there are exports; where torch is not installed, any export that runs. Raises ModelError or Corrupt.
     """
     _require_engine(settings)
     if settings.engine == "torch":
         return _torch(folder, settings)
     exports, trouble = _exports(folder)
+    without_torch = find_spec("torch") is None
     for export in sorted(exports, key=lambda export: -export.bulk_over_torch):
         try:
-            if settings.engine == "auto":
+            if settings.engine == "auto" and not without_torch:
                 export.require_paying()
             return _openvino(export, folder, settings)
         except SokkuriError as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from recommender import exports
+from recommender import encoders, exports
 from recommender.encoders import choose_backbone, open_encoder
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.errors import Corrupt, EngineMissing, ExportUnusable, NotFound, SettingError, SokkuriError
@@ -219,6 +219,15 @@ def test_without_openvino_torch_runs(
     assert ["pip install openvino" in record.getMessage() for record in caplog.records] == [True]
     wanted = replace(settings, engine="openvino")
     assert "pip install openvino" in refusal(lambda: choose_backbone(wanted, model), EngineMissing)
+
+
+def test_without_torch_any_export_runs(
+    made: Path, model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a light installation an export is taken though nobody measured it on this kind of processor."""
+    give(made, model, "f32", speed={"bulk_over_torch": 0.5, "single_over_torch": 0.5}, processor={"kind": "z80"})
+    monkeypatch.setattr(encoders, "find_spec", lambda _: None)
+    assert choose_backbone(settings, model).engine == "openvino-f32"
 
 
 def test_openvino_is_taken_where_it_is_asked_for(made: Path, model: ModelFolder, settings: Settings) -> None:

@@ -27,7 +27,7 @@ from recommender.types import (
     DecodedImage,
     Encoding,
     Level,
-    Neighbour,
+    Neighbours,
     PictureId,
     Query,
     Recommendations,
@@ -153,83 +153,72 @@ class Recommender:
         others[own] = False
         return others
 
-    def _neighbours(self, search: _Search) -> list[Neighbour]:
+    def _neighbours(self, search: _Search) -> Neighbours:
         """Return the stored pictures that are compared with the query, nearest first."""
         return self.snapshot.index.search(search.vector, CANDIDATES, search.rows)
 
-    def _anywhere(self, encoding: Encoding, picture: PictureId) -> list[Neighbour]:
+    def _anywhere(self, encoding: Encoding, picture: PictureId) -> Neighbours:
         """Return the picture's neighbours without any filter: what it shows does not depend on what was asked for."""
         return self._neighbours(_Search(encoding.embedding.vector, self._without(picture, None), 1))
 
-    def _verdict(self, encoding: Encoding, neighbours: list[Neighbour]) -> Verdict:
+    def _verdict(self, encoding: Encoding, neighbours: Neighbours) -> Verdict:
         """Say how sure the model is, given how near the stored pictures come."""
         return self.encoder.calibration.verdict(encoding.best, self._nearness(encoding, neighbours))
 
-    def _nearness(self, encoding: Encoding, neighbours: list[Neighbour]) -> Nearness:
+    def _nearness(self, encoding: Encoding, neighbours: Neighbours) -> Nearness:
         """Say how near the stored pictures come, of all labels and of the best ones. Neighbours are nearest first."""
-        best = encoding.best
         if not neighbours:
             return Nearness()
-        near: dict[str, float] = {}
-        for neighbour in neighbours:
-            character = self.snapshot.character(neighbour.row)
-            labels = {"character": character.label, "show": character.show.slug, "type": character.type}
-            for level, prediction in best.items():
-                if level not in near and labels[level] == prediction.label:
-                    near[level] = neighbour.similarity
-            if len(near) == len(best):
-                break
-        floor = neighbours[-1].similarity
-        return Nearness(neighbours[0].similarity, {level: near.get(level, floor) for level in best})
+        roster, snapshot = self.snapshot.roster, self.snapshot
+        spaces = {"character": roster.character_space, "show": roster.show_space, "type": roster.type_space}
+        classes = {"character": snapshot.character_of, "show": snapshot.show_of, "type": snapshot.type_of}
+        near = {}
+        for level, prediction in encoding.best.items():
+            number = spaces[level].positions.get(prediction.label)
+            places = np.flatnonzero(classes[level][neighbours.rows] == number) if number is not None else ()
+            near[level] = neighbours[int(places[0]) if len(places) else -1].similarity
+        return Nearness(neighbours[0].similarity, near)
 
     def _ranked(
-        self, search: _Search, neighbours: list[Neighbour], group_of: NDArray[np.int64], groups: int
+        self, search: _Search, neighbours: Neighbours, group_of: NDArray[np.int64], groups: int
     ) -> list[RankedGroup]:
         """Rank groups of pictures; where the pictures of a few left no room for others, these are searched for too.
 
         What a later search finds is no more similar than anything that an earlier one found, and so are the scores.
         """
         sizes = np.bincount(group_of if search.rows is None else group_of[search.rows], minlength=groups)
-        ranked = rank_groups(neighbours, group_of, sizes)
+        ranked = rank_groups(neighbours, group_of, sizes, search.limit)
         while len(ranked) < min(search.limit, int(np.count_nonzero(sizes))):
             unseen = np.ones(groups, dtype=bool)
             unseen[[one.group for one in ranked]] = False
             rows = unseen[group_of] if search.rows is None else unseen[group_of] & search.rows
-            more = rank_groups(self._neighbours(replace(search, rows=rows)), group_of, sizes)
+            more = rank_groups(self._neighbours(replace(search, rows=rows)), group_of, sizes, search.limit)
             if not more:
                 break
             ranked += more
         return ranked[: search.limit]
 
-    def _similar(self, search: _Search, neighbours: list[Neighbour]) -> SimilarResults:
+    def _similar(self, search: _Search, neighbours: Neighbours) -> SimilarResults:
         """Grade the neighbours as pictures, characters and shows."""
         snapshot, calibration = self.snapshot, self.encoder.calibration
+        shown = neighbours[: search.limit]
         characters = self._ranked(search, neighbours, snapshot.character_of, len(snapshot.roster.characters))
         shows = self._ranked(search, neighbours, snapshot.show_of, len(snapshot.roster.shows))
+        same = calibration.same_character.of_all([one.similarity for one in shown])
+        character_chances = calibration.character_score.of_all([one.score for one in characters])
+        show_chances = calibration.show_score.of_all([one.score for one in shows])
         return SimilarResults(
             pictures=tuple(
-                SimilarPicture(
-                    snapshot.picture(neighbour.row),
-                    snapshot.character(neighbour.row),
-                    neighbour.similarity,
-                    calibration.same_character(neighbour.similarity),
-                )
-                for neighbour in neighbours[: search.limit]
+                SimilarPicture(snapshot.picture(one.row), snapshot.character(one.row), one.similarity, chance)
+                for one, chance in zip(shown, same, strict=True)
             ),
             characters=tuple(
-                SimilarCharacter(
-                    snapshot.roster.characters[one.group],
-                    one.score,
-                    calibration.character_score(one.score),
-                    self._evidence(one),
-                )
-                for one in characters
+                SimilarCharacter(snapshot.roster.characters[one.group], one.score, chance, self._evidence(one))
+                for one, chance in zip(characters, character_chances, strict=True)
             ),
             shows=tuple(
-                SimilarShow(
-                    snapshot.roster.shows[one.group], one.score, calibration.show_score(one.score), self._evidence(one)
-                )
-                for one in shows
+                SimilarShow(snapshot.roster.shows[one.group], one.score, chance, self._evidence(one))
+                for one, chance in zip(shows, show_chances, strict=True)
             ),
         )
 

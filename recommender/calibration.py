@@ -66,7 +66,7 @@ class ProbabilityMap:
 
     def of_all(self, similarities: Sequence[float]) -> list[float]:
         """Return the probability of each similarity, in order: of many at once it takes hardly longer than of one."""
-        return np.asarray(np.interp(similarities, self.similarity, self.probability)).tolist()
+        return [float(one) for one in np.interp(similarities, self.similarity, self.probability)]
 
 
 @dataclass(frozen=True, slots=True)

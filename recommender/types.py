@@ -205,13 +205,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds spent on each step of one answer."""
+    """Milliseconds spent on each step of one answer, `wait` on standing in line for the model.
+
+    `encode` is exactly 0 where the picture was remembered.
+    """
 
     decode: float
     encode: float
     search: float
     rank: float
     total: float
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

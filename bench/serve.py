@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
@@ -243,10 +243,10 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     detail = "no answer"
     while monotonic() < deadline and process.poll() is None:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            response = connection.getresponse()
-            answer = json.loads(response.read())
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+                connection.request("GET", "/readyz")
+                response = connection.getresponse()
+                answer = json.loads(response.read())
         except OSError:
             sleep(0.1)
             continue

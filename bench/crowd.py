@@ -81,6 +81,7 @@ def crowd(port: int, clients: int, seconds: float, pictures: Pictures) -> Outcom
                 if response.status == http.client.OK:
                     outcome.accepted_ms.append(taken)
             if response.status == http.client.SERVICE_UNAVAILABLE:
+                connection.close()  # the server would not keep it open for that long
                 sleep(min(float(response.headers.get("Retry-After", "1")), max(0.0, until - monotonic())))
         connection.close()
 

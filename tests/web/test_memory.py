@@ -19,10 +19,9 @@ def resident():
 
 def look_at_pictures():
     for _ in range(3):
-        pictures = [np.ones(size, np.uint8) for size in range(200_000, 900_000, 20_000)]
-        small = [np.ones(100_000, np.uint8) for _ in range(5)]
+        pictures = [np.ones(size, np.uint8) for size in range(300_000, 900_000, 20_000)]
+        kept.append(np.ones(1000, np.uint8))
         del pictures
-        kept.append(small.pop())
         together.wait()
 
 if sys.argv[1] == "flat":
@@ -39,9 +38,9 @@ print(resident() - before - sum(one.nbytes for one in kept))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library has heaps for each thread")
 def test_what_pictures_took_is_given_back() -> None:
-    """Twelve threads with 19 MB of pictures each leave next to nothing behind, and much more without the settings."""
+    """Twelve threads with 18 MB of pictures each leave next to nothing behind, and much more without the settings."""
     left = {}
     for how in ("flat", "as it is"):
         done = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True)
         left[how] = int(done.stdout)
-    assert left["flat"] < 16_000_000 < left["as it is"]
+    assert left["flat"] < 12_000_000 < left["as it is"], left

@@ -65,10 +65,10 @@ def train(library: Path, backbone: str, weights: str, views: int | None, file: P
 @quick
 @json_file
 def serve(home: Path | None, file: Path | None, *, quick: bool) -> None:
-    """Start the server on what is published in the home, and time requests with a JPEG of 1000×1000 pixels."""
-    from bench.serve import measure_serving
+    """Start the server on what is published in the home, and post JPEGs of 1000×1000 pixels: 1, 16 and 200 clients."""
+    from bench.serve import QUICK, Effort, measure_serving
 
-    publish(measure_serving(settings_of(home), 20 if quick else 200), file)
+    publish(measure_serving(settings_of(home), QUICK if quick else Effort()), file)
 
 
 @bench.command(epilog="\b\nExamples:\n  sokkuri bench collect --quick\n  sokkuri bench collect --json collect.json")

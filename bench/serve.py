@@ -1,108 +1,224 @@
-"""What a person waits for: a picture is posted to a real server over HTTP, one request after the other."""
+"""What a person waits for, and what many get: pictures are posted to a real server over HTTP.
+
+One client first, each request in turn with a bare forward pass of the same picture; then 16 clients, in turn with the
+bare engine; then 200, who are more than the server takes. No picture is posted twice.
+"""
 
 from __future__ import annotations
 
 import http.client
-import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
+from bench.crowd import ADDRESS, SIDE, Outcome, Pictures, crowd
 from bench.report import Figures
 from recommender.errors import BuildError
 from recommender.images import Limits, decode
+from recommender.ports import Encoder
 from recommender.publication import Publication
 from recommender.settings import Settings
+from recommender.types import DecodedImage
 
-SIDE = 1000
 START_SECONDS = 60.0
+WARM = 5
+"""Requests, and forward passes, that are made first and do not count."""
+BULK = 16
+SAMPLE_SECONDS = 0.25
 
 
-def measure_serving(settings: Settings, requests: int) -> Figures:
-    """Time `requests` posts of a 1000×1000 JPEG, and the bare forward pass of the same picture beside them."""
-    body = _jpeg()
-    latency, inside, steps = [], [], []
-    with _server(settings) as (port, process):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        for _ in range(5 + requests):
-            started = perf_counter()
-            connection.request("POST", "/api/v1/recommendations", body, {"Content-Type": "image/jpeg"})
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-            latency.append(1000 * (perf_counter() - started))
-            if response.status != http.client.OK:
-                raise BuildError(f"the server answered {response.status}: {answer.get('detail')}")
-            inside.append(answer["timing_ms"]["total"])
-            steps.append(answer["timing_ms"])
-        connection.close()
-        memory = _resident_mb(process.pid)
-    forward = _bare_forward(settings, body, requests)
-    latency, inside, steps = latency[5:], inside[5:], steps[5:]
-    p50, p95 = np.percentile(latency, [50, 95])
-    share = float(np.median(np.array(inside) / np.array(latency)))
-    medians = {step: float(np.median([one[step] for one in steps])) for step in steps[0]}
-    figures = {
-        "model": answer["model"],
-        "requests": requests,
-        "p50_ms": float(p50),
-        "p95_ms": float(p95),
-        "p50_forward_ms": forward,
-        "p50_over_forward": float(p50) / forward,
-        "share_not_network": share,
-        "median_ms": medians,
-        "server_resident_mb": memory,
-    }
-    model = f"{answer['model']['name']} ({answer['model']['engine']})"
-    lines = (
-        f"POST of a {SIDE}×{SIDE} JPEG ({len(body):,} bytes) to {model}: {requests} requests, one client",
-        f"p50 {p50:.1f} ms, p95 {p95:.1f} ms; {share:.0%} of it inside the recommender, the rest HTTP and network",
-        "medians inside: " + ", ".join(f"{step} {value:.1f}" for step, value in medians.items()) + " ms",
-        f"bare forward pass {forward:.1f} ms: p50 is {p50 / forward:.2f} times that",
-        f"the server holds {memory:.0f} MB",
-    )
-    return Figures(figures, lines)
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many requests one client makes; in how many rounds, and how long in all, 16 clients and 200 keep on."""
+
+    requests: int = 200
+    rounds: int = 3
+    seconds16: float = 60.0
+    seconds200: float = 30.0
+    engine_seconds: float = 20.0
 
 
-def _jpeg() -> bytes:
-    """Draw a picture with large areas, edges and some noise, about as hard to decode as a drawn one."""
-    generator = np.random.default_rng(0)
-    picture = Image.new("RGB", (SIDE, SIDE), "white")
-    pen = ImageDraw.Draw(picture)
-    for _ in range(60):
-        x, y = (int(value) for value in generator.integers(0, SIDE, 2))
-        radius = int(generator.integers(20, 200))
-        colour = tuple(int(value) for value in generator.integers(0, 256, 3))
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline="black", width=4)
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=90)
-    return stream.getvalue()
+QUICK = Effort(requests=20, rounds=1, seconds16=5.0, seconds200=5.0, engine_seconds=3.0)
 
 
-def _bare_forward(settings: Settings, body: bytes, times: int) -> float:
-    """Return the median milliseconds of encoding the same decoded picture, with no server around it."""
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """One client: milliseconds of each request and of the forward pass beside it, what the server said of the steps."""
+
+    latency: list[float]
+    forward: list[float]
+    steps: list[dict[str, float]]
+    model: dict[str, Any]
+
+
+def measure_serving(settings: Settings, effort: Effort) -> Figures:
+    """Measure a server on what is published in the home: one client, sixteen, two hundred."""
+    pictures = Pictures()
     publication = Publication(settings)
     try:
         publication.refresh()
         encoder = publication.current().encoder
-        image = decode(body, Limits.of(settings))
-        taken = []
-        for _ in range(5 + times):
-            started = perf_counter()
-            encoder.encode([image])
-            taken.append(1000 * (perf_counter() - started))
-        return float(np.median(taken[5:]))
+        with _server(settings) as (port, process):
+            alone = _one_client(port, encoder, pictures, effort, settings)
+            warm = _resident_mb(process.pid)
+            singles, bulks, outcomes = [], [], []
+            for _ in range(effort.rounds):
+                single, bulk = _bare_rates(encoder, pictures, effort.engine_seconds / effort.rounds, settings)
+                singles.append(single)
+                bulks.append(bulk)
+                outcomes.append(crowd(port, 16, effort.seconds16 / effort.rounds, pictures))
+            with _watched_memory(process.pid) as memory:
+                many = crowd(port, 200, effort.seconds200, pictures)
     finally:
         publication.close()
+    return _figures(alone, outcomes, many, [singles, bulks], [warm, *memory])
+
+
+def _one_client(port: int, encoder: Encoder, pictures: Pictures, effort: Effort, settings: Settings) -> _Alone:
+    """Post pictures one after the other; after each, encode it here, decoded, with no server around it."""
+    latency, forward, steps, model = [], [], [], {}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for _ in range(WARM + effort.requests):
+        body = pictures.next()
+        started = perf_counter()
+        connection.request("POST", ADDRESS, body, {"Content-Type": "image/jpeg"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        latency.append(1000 * (perf_counter() - started))
+        if response.status != http.client.OK:
+            raise BuildError(f"the server answered {response.status}: {answer.get('detail')}")
+        model = answer["model"]
+        steps.append(answer["timing_ms"])
+        image = decode(body, Limits.of(settings))
+        started = perf_counter()
+        encoder.encode([image])
+        forward.append(1000 * (perf_counter() - started))
+    connection.close()
+    return _Alone(latency[WARM:], forward[WARM:], steps[WARM:], model)
+
+
+def _bare_rates(encoder: Encoder, pictures: Pictures, seconds: float, settings: Settings) -> tuple[float, float]:
+    """Return how many decoded pictures a second the engine takes: one at a time, as a server does, and in bulk."""
+    images = [decode(pictures.next(), Limits.of(settings)) for _ in range(BULK)]
+    return tuple(_rate(encoder, images, size, seconds / 2) for size in (1, BULK))  # type: ignore[return-value]
+
+
+def _rate(encoder: Encoder, images: list[DecodedImage], size: int, seconds: float) -> float:
+    encoder.encode(images[:size])
+    started, done = perf_counter(), 0
+    while perf_counter() - started < seconds:
+        first = done % len(images)
+        encoder.encode(images[first : first + size])
+        done += size
+    return done / (perf_counter() - started)
+
+
+def _figures(
+    alone: _Alone, outcomes: list[Outcome], many: Outcome, rates: list[list[float]], memory: list[float]
+) -> Figures:
+    """Put the figures under their names, and into lines."""
+    p50, p95 = (float(one) for one in np.percentile(alone.latency, [50, 95]))
+    forward = float(np.median(alone.forward))
+    medians = {step: float(np.median([one[step] for one in alone.steps])) for step in alone.steps[0]}
+    engine, bulk = (float(np.median(one)) for one in rates)
+    sixteen = sum(len(one.accepted_ms) for one in outcomes) / sum(one.seconds for one in outcomes)
+    accepted16 = [taken for one in outcomes for taken in one.accepted_ms]
+    warm, quarter, peak, end = memory
+    p99 = float(np.percentile(many.accepted_ms, 99)) if many.accepted_ms else float("nan")
+    figures = {
+        "model": alone.model,
+        "requests": len(alone.latency),
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p50_forward_ms": forward,
+        "p50_over_forward": p50 / forward,
+        "share_inside": float(np.median([one["total"] for one in alone.steps])) / p50,
+        "median_ms": medians,
+        "engine_per_s": engine,
+        "engine_bulk_per_s": bulk,
+        "throughput16_per_s": sixteen,
+        "throughput16_over_engine": sixteen / engine,
+        "throughput16_over_bulk": sixteen / bulk,
+        "p50_ms_16": float(np.median(accepted16)),
+        "p99_ms_16": float(np.percentile(accepted16, 99)),
+        "errors16": sum(one.errors(http.client.OK) for one in outcomes),
+        "throughput200_per_s": many.per_second,
+        "p99_ms_200": p99,
+        "refused200": many.statuses[http.client.SERVICE_UNAVAILABLE],
+        "errors200": many.errors(http.client.OK, http.client.SERVICE_UNAVAILABLE),
+        "server_resident_mb": warm,
+        "crowd_peak_mb": peak,
+        "crowd_growth_mb": end - quarter,
+    }
+    lines = _lines(figures) + tuple(sorted({failure for one in (*outcomes, many) for failure in one.failures})[:5])
+    return Figures(figures, lines)
+
+
+def _lines(figures: dict[str, Any]) -> tuple[str, ...]:
+    """Say the figures in sentences."""
+    model, medians = figures["model"], figures["median_ms"]
+    steps = ", ".join(f"{step} {value:.1f}" for step, value in medians.items())
+    sixteen = (
+        f"16 clients: {figures['throughput16_per_s']:.1f} pictures a second, p50 {figures['p50_ms_16']:.0f} ms, "
+        f"p99 {figures['p99_ms_16']:.0f} ms, {figures['errors16']} failed"
+    )
+    engine = (
+        f"the bare engine, in turn: {figures['engine_per_s']:.1f} a second one by one, of which the server reaches "
+        f"{figures['throughput16_over_engine']:.0%}; {figures['engine_bulk_per_s']:.1f} in bulk"
+    )
+    many = (
+        f"200 clients: {figures['throughput200_per_s']:.1f} pictures a second, p99 of the accepted "
+        f"{figures['p99_ms_200']:.0f} ms, {figures['refused200']} told to come back, {figures['errors200']} failed"
+    )
+    memory = (
+        f"the server holds {figures['server_resident_mb']:.0f} MB, with 200 clients at most "
+        f"{figures['crowd_peak_mb']:.0f} MB, {figures['crowd_growth_mb']:+.0f} MB over three quarters of their time"
+    )
+    return (
+        f"POST of {SIDE}×{SIDE} JPEGs, no two alike, to {model['name']} ({model['engine']})",
+        f"one client, {figures['requests']} requests: p50 {figures['p50_ms']:.1f} ms, p95 {figures['p95_ms']:.1f} ms",
+        f"inside: {steps} ms",
+        f"a bare forward pass of the same pictures, in turn: {figures['p50_forward_ms']:.1f} ms",
+        f"p50 over forward pass: {figures['p50_over_forward']:.2f}",
+        sixteen,
+        engine,
+        many,
+        memory,
+    )
+
+
+@contextmanager
+def _watched_memory(pid: int) -> Iterator[list[float]]:
+    """Fill a list, when the block ends, with the megabytes held after its first quarter, at most, and at its end."""
+    seen: list[float] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(SAMPLE_SECONDS):
+            seen.append(_resident_mb(pid))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    found: list[float] = []
+    try:
+        yield found
+    finally:
+        ended.set()
+        watcher.join()
+        seen.append(_resident_mb(pid))
+        found += [seen[len(seen) // 4], max(seen), seen[-1]]
 
 
 @contextmanager
@@ -127,10 +243,10 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     detail = "no answer"
     while monotonic() < deadline and process.poll() is None:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            response = connection.getresponse()
-            answer = json.loads(response.read())
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+                connection.request("GET", "/readyz")
+                response = connection.getresponse()
+                answer = json.loads(response.read())
         except OSError:
             sleep(0.1)
             continue

@@ -108,7 +108,8 @@ def _orientation(exif: bytes) -> int:
 
 
 # JPEG: ITU-T T.81, annex B. A marker is 0xFF (repeated at will) and a code; 0xFF00 and RST (D0..D7) belong to a scan.
-_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+# Looking for the last 0xFF alone finds the same and is many times faster: the search can skip to the next one.
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NOTES = frozenset(range(0xE0, 0xF0)) - {0xE0, 0xEE} | {0xFE}

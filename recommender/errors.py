@@ -86,6 +86,10 @@ class Busy(SokkuriError):
         self.retry_after = retry_after
 
 
+class Abandoned(SokkuriError):
+    """Nobody waits for the answer any more."""
+
+
 class BuildError(SokkuriError):
     """A batch job cannot go on."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recommender.calibration import Calibration
 from recommender.embeddings import EmbeddingSpace
 from recommender.labels import Hierarchy
-from recommender.types import DecodedImage, Encoding, Matrix, ModelInfo, Neighbour, Vector
+from recommender.types import DecodedImage, Encoding, Matrix, ModelInfo, Neighbours, Vector
 
 
 class Backbone(Protocol):
@@ -68,7 +68,7 @@ class NeighbourIndex(Protocol):
 
     def __len__(self) -> int: ...
 
-    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> list[Neighbour]:
+    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> Neighbours:
         """Return the `count` nearest rows, best first, of those that `rows` (a mask) lets through; all if fewer."""
         ...
 

@@ -5,6 +5,7 @@ Not here: which engine needs which of them (`recommender.exports`).
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -40,3 +41,8 @@ def instructions(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 def kind() -> str:
     """Return a word for this kind of processor: on two of one kind, figures may be compared and networks agree."""
     return " ".join([platform.machine(), *sorted(instructions())])
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from recommender.capacity import Capacity
 from recommender.catalogue import Catalogue
 from recommender.errors import Busy, LabelMismatch, NoSnapshot, SokkuriError
 from recommender.folders import check_files
@@ -38,6 +39,7 @@ class Publication:
         self._settings = settings
         self._open_encoder = open_encoder or self._open_model
         self._catalogue = Catalogue(settings.database_url)
+        self.capacity = Capacity.of(settings)
         self._recommender: Recommender | None = None
         self._seen: SnapshotInfo | None = None
         self._failed: SnapshotInfo | None = None
@@ -126,7 +128,7 @@ class Publication:
                     "run `sokkuri reindex LIBRARY`"
                 )
             encoder = self._open_encoder(settings, published)
-        return Recommender(encoder, snapshot, Limits.of(settings), settings.queue)
+        return Recommender(encoder, snapshot, Limits.of(settings), self.capacity)
 
     def _open_model(self, settings: Settings, published: SnapshotInfo) -> Encoder:
         """Open a snapshot's model, unchanged since it was trained, with the very engine of the snapshot's space."""

@@ -14,14 +14,14 @@ exceed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import factorial, perm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.types import Neighbour
+from recommender.types import Neighbours
 
 SHOWN = 20
 """How many pictures each group is imagined to have shown. Down to this size number alone is never an advantage."""
@@ -39,49 +39,55 @@ class RankedGroup:
 
 
 def rank_groups(
-    neighbours: Sequence[Neighbour], group_of: NDArray[np.int64], sizes: NDArray[np.int64]
+    neighbours: Neighbours, group_of: NDArray[np.int64], sizes: NDArray[np.int64], limit: int | None = None
 ) -> list[RankedGroup]:
-    """Rank the groups that the neighbours (best first) belong to, best first; ties go to the lower number.
+    """Rank the groups that the neighbours belong to, best first; ties go to the lower number. None means all.
 
     `group_of[row]` is the group of a stored picture and `sizes[group]` how many pictures the group has in all.
     """
     if not neighbours:
         return []
-    members: dict[int, list[Neighbour]] = {}
-    for neighbour in neighbours:
-        members.setdefault(int(group_of[neighbour.row]), []).append(neighbour)
-    floor = neighbours[-1].similarity
-    ranked = [
-        RankedGroup(
-            group,
-            _score([neighbour.similarity for neighbour in found], int(sizes[group]), floor),
-            tuple(neighbour.row for neighbour in found[:BEST]),
-        )
-        for group, found in members.items()
-    ]
-    return sorted(ranked, key=lambda one: (-one.score, one.group))
+    group_of_each = group_of[neighbours.rows]
+    order = np.argsort(group_of_each, kind="stable")  # group by group, within each as near as before
+    ordered = group_of_each[order]
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    groups, counts = ordered[starts], np.diff(starts, append=len(order))
+    shares = _rank_shares(counts, np.maximum(sizes[groups], counts))
+    # The shares of a group that was not found whole sum to less than 1: what is missing counts as the last one found.
+    missing = 1.0 - np.add.reduceat(shares, starts)
+    found = np.add.reduceat(shares * neighbours.similarities[order], starts)
+    scores = found + missing * float(neighbours.similarities[-1])
+    ranked = []
+    for one in np.lexsort((groups, -scores))[:limit].tolist():
+        best = order[starts[one] : starts[one] + min(BEST, counts[one])]
+        ranked.append(RankedGroup(int(groups[one]), float(scores[one]), tuple(neighbours.rows[best].tolist())))
+    return ranked
 
 
-def _score(similarities: list[float], size: int, floor: float) -> float:
-    """Return the expected mean of the best three of twenty pictures drawn from a group of `size`; `floor` fills up."""
-    shares = _rank_shares(len(similarities), max(size, len(similarities)))
-    return float(shares @ np.asarray(similarities) + (1.0 - shares.sum()) * floor)
+def _rank_shares(counts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the shares in their groups' scores of each group's best `counts` pictures, group by group, best first.
 
-
-def _rank_shares(ranks: int, size: int) -> NDArray[np.float64]:
-    """Return the share in the score of each of the first `ranks` pictures of a group of `size`: at most 1 in all.
-
-    The shares of a group of fewer than three pictures sum to less: what is missing counts as `floor`.
+    All shares of a group of three pictures or more sum to 1, those of a smaller one to less.
     """
-    drawn = min(SHOWN, size)
-    above = np.arange(ranks, dtype=np.float64)
-    places = np.arange(drawn - 1)
-    # Column k is C(size - 1 - rank, k) over C(size - 1, k): built from factors in 0..1, it cannot overflow.
-    factors = np.maximum(size - 1 - above[:, np.newaxis] - places, 0.0) / (size - 1 - places)
-    below = np.cumprod(np.column_stack([np.ones(ranks), factors]), axis=1)
-    shares = np.zeros(ranks)
-    for better in range(min(BEST, drawn)):
-        others = drawn - 1 - better
-        ways_above = np.prod([(above - place) / (place + 1) for place in range(better)], axis=0)
-        shares += ways_above * below[:, others] * (comb(size - 1, others) / comb(size, drawn))
-    return shares / BEST
+    above = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    below = np.repeat(sizes, counts) - 1.0 - above
+    # C(n, k) is n (n - 1) ... (n - k + 1) / k!, and most of the factorials cancel out.
+    drawn_below = _falling(below, SHOWN - BEST)
+    ways = np.zeros(len(above))
+    for better in reversed(range(BEST)):
+        ways += perm(SHOWN, better + 1) / factorial(better) * _falling(above, better) * drawn_below
+        drawn_below *= below - (SHOWN - 1 - better)
+    # A group of twenty or fewer is drawn whole.
+    whole = np.repeat(sizes <= SHOWN, counts)
+    chances = ways / np.repeat(_falling(np.maximum(sizes, SHOWN), SHOWN), counts)
+    return np.where(whole, above < BEST, chances) / BEST
+
+
+def _falling(numbers: NDArray[Any], factors: int) -> NDArray[np.float64]:
+    """Return the falling factorial n (n - 1) (n - 2) ... of each number, of so many factors: 0 where n is smaller."""
+    factor = numbers.astype(np.float64)
+    product = np.ones(len(numbers))
+    for _ in range(factors):
+        product *= factor
+        factor -= 1.0
+    return product

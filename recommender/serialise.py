@@ -41,7 +41,8 @@ def recommendations_to_json(answer: Recommendations) -> dict[str, Any]:
         },
         **similar_to_json(answer.similar),
         "timing_ms": {
-            step: round(getattr(answer.timing, step), 2) for step in ("decode", "encode", "search", "rank", "total")
+            step: round(getattr(answer.timing, step), 2)
+            for step in ("wait", "decode", "encode", "search", "rank", "total")
         },
     }
 

@@ -6,7 +6,8 @@ A `Recommender` answers from one model and one snapshot and never changes. Not h
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.calibration import Nearness
+from recommender.capacity import Capacity, EncodingKey
 from recommender.embeddings import require_same_space, unit_length
 from recommender.errors import InvalidQuery, NotFound
-from recommender.gate import Gate
-from recommender.images import Limits, decode
+from recommender.gate import always
+from recommender.images import Limits, decode, picture_id
 from recommender.ports import Encoder
 from recommender.ranking import RankedGroup, rank_groups
 from recommender.snapshots import Snapshot
@@ -27,7 +29,7 @@ from recommender.types import (
     DecodedImage,
     Encoding,
     Level,
-    Neighbour,
+    Neighbours,
     PictureId,
     Query,
     Recommendations,
@@ -46,6 +48,8 @@ MAX_LIMIT = 100
 """The most results of a kind that a question may ask for."""
 CANDIDATES = 1000
 """How many neighbours are grouped into characters and shows; ten times the largest answer."""
+_NO_CLASS = -2
+"""The class number of a label that the snapshot does not have: no row's, not even that of an untyped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,48 +61,58 @@ class _Search:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the model said of a picture, and the seconds that decoding and computing took."""
+
+    picture: PictureId
+    encoding: Encoding
+    decoding: float
+    computing: float
+
+
 class Recommender:
     """Answers from one model and one snapshot; any number of threads may ask at once."""
 
-    def __init__(self, encoder: Encoder, snapshot: Snapshot, limits: Limits, waiting: int = 32) -> None:
+    def __init__(self, encoder: Encoder, snapshot: Snapshot, limits: Limits, capacity: Capacity | None = None) -> None:
         require_same_space(snapshot.info.space, encoder.space.fingerprint, f"snapshot {snapshot.info.id}")
         self.encoder = encoder
         self.snapshot = snapshot
         self._limits = limits
-        # One forward pass uses every core, so a second beside it would only slow both; decoding uses one core each.
-        self._decoding = Gate(available_cores(), waiting)
-        self._encoding = Gate(1, waiting)
+        self._capacity = capacity or Capacity()
         known = {character.label: character for character in encoder.hierarchy.characters}
         self._characters = known | {character.label: character for character in snapshot.roster.characters}
         self._shows = {show.slug: show for show in (*encoder.hierarchy.shows, *snapshot.roster.shows)}
 
-    def recommend(self, data: bytes | DecodedImage, query: Query | None = None) -> Recommendations:
-        """Answer one picture, which may be decoded already (then that took no time).
+    def recommend(
+        self, data: bytes | DecodedImage, query: Query | None = None, wanted: Callable[[], bool] = always
+    ) -> Recommendations:
+        """Answer one picture. One that is decoded already waits for nobody but the forward pass before it.
 
-        Raises InvalidImage, InvalidQuery, NotFound (an unknown show) or Busy.
+        `wanted` is asked while the picture waits. Raises InvalidImage, InvalidQuery, NotFound (an unknown show), Busy
+        where too many wait, or Abandoned where the answer is not wanted any more.
         """
         query = query or Query()
         _check_limit(query)
         # An unknown show is told before any work is done on the picture.
         passing = self.snapshot.rows_passing(query.filters)
         started = perf_counter()
-        image = data if isinstance(data, DecodedImage) else self.decode(data)
-        decoded = perf_counter()
-        with self._encoding:
-            encoding = self.encoder.encode([image])[0]
+        seen = self._seen(data, wanted)
         encoded = perf_counter()
-        search = _Search(encoding.embedding.vector, self._without(image.id, passing), query.limit)
+        encoding = seen.encoding
+        search = _Search(encoding.embedding.vector, self._without(seen.picture, passing), query.limit)
         neighbours = self._neighbours(search)
-        verdict = self._verdict(encoding, neighbours if passing is None else self._anywhere(encoding, image.id))
+        verdict = self._verdict(encoding, neighbours if passing is None else self._anywhere(encoding, seen.picture))
         searched = perf_counter()
         similar = self._similar(search, neighbours)
         ranked = perf_counter()
         timing = Timing(
-            decode=1000 * (decoded - started),
-            encode=1000 * (encoded - decoded),
+            decode=1000 * seen.decoding,
+            encode=1000 * seen.computing,
             search=1000 * (searched - encoded),
             rank=1000 * (ranked - searched),
             total=1000 * (ranked - started),
+            wait=1000 * (encoded - started - seen.decoding - seen.computing),
         )
         return self._answer(encoding, verdict, similar, query.limit, timing)
 
@@ -107,16 +121,48 @@ class Recommender:
 
         Raises InvalidImage or Busy.
         """
-        image = self.decode(data)
-        with self._encoding:
-            encoding = self.encoder.encode([image])[0]
-        nearness = self._nearness(encoding, self._anywhere(encoding, image.id))
-        return self.encoder.calibration.certainties(encoding.best, nearness)
+        seen = self._seen(data, always)
+        nearness = self._nearness(seen.encoding, self._anywhere(seen.encoding, seen.picture))
+        return self.encoder.calibration.certainties(seen.encoding.best, nearness)
+
+    @contextmanager
+    def admitted(self, wanted: Callable[[], bool] = always) -> Iterator[None]:
+        """Hold a place among the pictures that are worked on, for whoever decodes one and asks about it afterwards.
+
+        Raises Busy where too many wait, or Abandoned.
+        """
+        with self._capacity.working.entered(wanted):
+            yield
 
     def decode(self, data: bytes) -> DecodedImage:
-        """Decode a picture within the limits. Raises InvalidImage or Busy."""
-        with self._decoding:
-            return decode(data, self._limits)
+        """Decode a picture within the limits. Raises InvalidImage."""
+        return decode(data, self._limits)
+
+    def _seen(self, data: bytes | DecodedImage, wanted: Callable[[], bool]) -> _Seen:
+        """Return what the model says of a picture: from memory where it was asked about the same bytes lately."""
+        started = perf_counter()
+        picture = data.id if isinstance(data, DecodedImage) else picture_id(data)
+        key = EncodingKey(picture, self.snapshot.model_digest, self.snapshot.info.space)
+        known = self._capacity.encodings.get(key)
+        if known is not None:
+            return _Seen(picture, known, perf_counter() - started, 0.0)
+        if isinstance(data, DecodedImage):
+            seen = self._encode(data, wanted)
+        else:
+            with self._capacity.working.entered(wanted):
+                started = perf_counter()
+                image = self.decode(data)
+                decoding = perf_counter() - started
+                seen = replace(self._encode(image, wanted), decoding=decoding)
+        self._capacity.encodings.keep(key, seen.encoding)
+        return seen
+
+    def _encode(self, image: DecodedImage, wanted: Callable[[], bool]) -> _Seen:
+        """Run the model on a picture once it is alone with it."""
+        with self._capacity.encoding.entered(wanted):
+            started = perf_counter()
+            encoding = self.encoder.encode([image])[0]
+            return _Seen(image.id, encoding, 0.0, perf_counter() - started)
 
     def similar_to_picture(self, picture: str, query: Query | None = None) -> SimilarResults:
         """Return what looks like a stored picture. Raises NotFound where the snapshot does not hold it."""
@@ -153,83 +199,72 @@ class Recommender:
         others[own] = False
         return others
 
-    def _neighbours(self, search: _Search) -> list[Neighbour]:
+    def _neighbours(self, search: _Search) -> Neighbours:
         """Return the stored pictures that are compared with the query, nearest first."""
         return self.snapshot.index.search(search.vector, CANDIDATES, search.rows)
 
-    def _anywhere(self, encoding: Encoding, picture: PictureId) -> list[Neighbour]:
+    def _anywhere(self, encoding: Encoding, picture: PictureId) -> Neighbours:
         """Return the picture's neighbours without any filter: what it shows does not depend on what was asked for."""
         return self._neighbours(_Search(encoding.embedding.vector, self._without(picture, None), 1))
 
-    def _verdict(self, encoding: Encoding, neighbours: list[Neighbour]) -> Verdict:
+    def _verdict(self, encoding: Encoding, neighbours: Neighbours) -> Verdict:
         """Say how sure the model is, given how near the stored pictures come."""
         return self.encoder.calibration.verdict(encoding.best, self._nearness(encoding, neighbours))
 
-    def _nearness(self, encoding: Encoding, neighbours: list[Neighbour]) -> Nearness:
+    def _nearness(self, encoding: Encoding, neighbours: Neighbours) -> Nearness:
         """Say how near the stored pictures come, of all labels and of the best ones. Neighbours are nearest first."""
-        best = encoding.best
         if not neighbours:
             return Nearness()
-        near: dict[str, float] = {}
-        for neighbour in neighbours:
-            character = self.snapshot.character(neighbour.row)
-            labels = {"character": character.label, "show": character.show.slug, "type": character.type}
-            for level, prediction in best.items():
-                if level not in near and labels[level] == prediction.label:
-                    near[level] = neighbour.similarity
-            if len(near) == len(best):
-                break
-        floor = neighbours[-1].similarity
-        return Nearness(neighbours[0].similarity, {level: near.get(level, floor) for level in best})
+        roster, snapshot = self.snapshot.roster, self.snapshot
+        spaces = {"character": roster.character_space, "show": roster.show_space, "type": roster.type_space}
+        classes = {"character": snapshot.character_of, "show": snapshot.show_of, "type": snapshot.type_of}
+        near = {}
+        for level, prediction in encoding.best.items():
+            number = spaces[level].positions.get(prediction.label, _NO_CLASS)
+            places = np.flatnonzero(classes[level][neighbours.rows] == number)
+            near[level] = neighbours[int(places[0]) if len(places) else -1].similarity
+        return Nearness(neighbours[0].similarity, near)
 
     def _ranked(
-        self, search: _Search, neighbours: list[Neighbour], group_of: NDArray[np.int64], groups: int
+        self, search: _Search, neighbours: Neighbours, group_of: NDArray[np.int64], groups: int
     ) -> list[RankedGroup]:
         """Rank groups of pictures; where the pictures of a few left no room for others, these are searched for too.
 
         What a later search finds is no more similar than anything that an earlier one found, and so are the scores.
         """
         sizes = np.bincount(group_of if search.rows is None else group_of[search.rows], minlength=groups)
-        ranked = rank_groups(neighbours, group_of, sizes)
+        ranked = rank_groups(neighbours, group_of, sizes, search.limit)
         while len(ranked) < min(search.limit, int(np.count_nonzero(sizes))):
             unseen = np.ones(groups, dtype=bool)
             unseen[[one.group for one in ranked]] = False
             rows = unseen[group_of] if search.rows is None else unseen[group_of] & search.rows
-            more = rank_groups(self._neighbours(replace(search, rows=rows)), group_of, sizes)
+            more = rank_groups(self._neighbours(replace(search, rows=rows)), group_of, sizes, search.limit)
             if not more:
                 break
             ranked += more
         return ranked[: search.limit]
 
-    def _similar(self, search: _Search, neighbours: list[Neighbour]) -> SimilarResults:
+    def _similar(self, search: _Search, neighbours: Neighbours) -> SimilarResults:
         """Grade the neighbours as pictures, characters and shows."""
         snapshot, calibration = self.snapshot, self.encoder.calibration
+        shown = neighbours[: search.limit]
         characters = self._ranked(search, neighbours, snapshot.character_of, len(snapshot.roster.characters))
         shows = self._ranked(search, neighbours, snapshot.show_of, len(snapshot.roster.shows))
+        same = calibration.same_character.of_all([one.similarity for one in shown])
+        character_chances = calibration.character_score.of_all([one.score for one in characters])
+        show_chances = calibration.show_score.of_all([one.score for one in shows])
         return SimilarResults(
             pictures=tuple(
-                SimilarPicture(
-                    snapshot.picture(neighbour.row),
-                    snapshot.character(neighbour.row),
-                    neighbour.similarity,
-                    calibration.same_character(neighbour.similarity),
-                )
-                for neighbour in neighbours[: search.limit]
+                SimilarPicture(snapshot.picture(one.row), snapshot.character(one.row), one.similarity, chance)
+                for one, chance in zip(shown, same, strict=True)
             ),
             characters=tuple(
-                SimilarCharacter(
-                    snapshot.roster.characters[one.group],
-                    one.score,
-                    calibration.character_score(one.score),
-                    self._evidence(one),
-                )
-                for one in characters
+                SimilarCharacter(snapshot.roster.characters[one.group], one.score, chance, self._evidence(one))
+                for one, chance in zip(characters, character_chances, strict=True)
             ),
             shows=tuple(
-                SimilarShow(
-                    snapshot.roster.shows[one.group], one.score, calibration.show_score(one.score), self._evidence(one)
-                )
-                for one in shows
+                SimilarShow(snapshot.roster.shows[one.group], one.score, chance, self._evidence(one))
+                for one, chance in zip(shows, show_chances, strict=True)
             ),
         )
 
@@ -272,8 +307,3 @@ def _check_limit(query: Query) -> None:
     """Raise InvalidQuery unless the number of results asked for is one that is given."""
     if not 1 <= query.limit <= MAX_LIMIT:
         raise InvalidQuery(f"limit has to be from 1 to {MAX_LIMIT}, not {query.limit}")
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -36,6 +36,8 @@ class Settings:
     """How often a server looks for a newly published snapshot, in seconds."""
     queue: int = 32
     """How many pictures may wait for the model before the server answers 503."""
+    cache: int = 256
+    """Of how many pictures a server remembers what its model said, for when one is sent again; 0 means of none."""
 
     contact: str = ""
     """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""

@@ -71,6 +71,11 @@ class Snapshot:
         return self.roster.show_of[self.character_of]
 
     @cached_property
+    def type_of(self) -> NDArray[np.int64]:
+        """The number of each row's type in TYPE_NAMES, or UNTYPED."""
+        return self.roster.type_of[self.character_of]
+
+    @cached_property
     def character_sizes(self) -> NDArray[np.int64]:
         """How many pictures each character has."""
         return np.bincount(self.character_of, minlength=len(self.roster.characters)).astype(np.int64)

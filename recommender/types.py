@@ -5,8 +5,9 @@ Not here: label spaces (`labels`), embedding spaces (`embeddings`), database row
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NewType
+from typing import Literal, NewType, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,39 @@ class Neighbour:
     similarity: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours(Sequence[Neighbour]):
+    """The stored pictures near a query, nearest first: `rows` (n,) and `similarities` (n,), side by side.
+
+    It reads like a list of `Neighbour`, but a thousand of these would take longer to make than to find.
+    """
+
+    rows: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return map(Neighbour, self.rows.tolist(), self.similarities.tolist())
+
+    @overload
+    def __getitem__(self, place: int) -> Neighbour: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Neighbours: ...
+
+    def __getitem__(self, place: int | slice) -> Neighbour | Neighbours:
+        if isinstance(place, slice):
+            return Neighbours(self.rows[place], self.similarities[place])
+        return Neighbour(int(self.rows[place]), float(self.similarities[place]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it compares by content, and arrays have no hash
+
+
 @dataclass(frozen=True, slots=True)
 class Show:
     """A show as the library describes it. `slug` is its folder name and its label."""
@@ -171,13 +205,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds spent on each step of one answer."""
+    """Milliseconds spent on each step of one answer, `wait` on standing in line for the model.
+
+    `encode` is exactly 0 where the picture was remembered.
+    """
 
     decode: float
     encode: float
     search: float
     rank: float
     total: float
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

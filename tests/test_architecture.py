@@ -48,6 +48,7 @@ HOMES = {
     "nncf": ("indexer/conversion.py",),
     "numpy": ("recommender/", "indexer/", "web/"),
     "openvino": ("recommender/encoders/openvino_encoder.py", "indexer/conversion.py", "indexer/export.py"),
+    "prometheus_client": ("web/metrics.py",),
     "protego": ("indexer/collect/manners.py",),
     "requests": ("indexer/collect/",),
     "resvg_py": ("indexer/demo/drawing.py",),

@@ -6,15 +6,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from bench.collect import Effort, in_peace, killed_and_resumed
+from bench.crowd import Pictures
 from bench.engine import QUICK as QUICK_ENGINES
 from bench.engine import measure_engines
 from bench.report import publish
+from bench.serve import Effort as Serving
+from bench.serve import measure_serving
 from recommender.encoders.torch_encoder import network
+from recommender.images import decode
+from recommender.settings import Settings
 from tests.indexer.libraries import library
 from tests.indexer.running import sokkuri
 
@@ -44,6 +50,37 @@ def test_bench_train_measures_what_it_promises(tmp_path: Path) -> None:
     assert "untrained" in figures["notice"]
     assert "untrained" in done.out.splitlines()[0]
     assert "near-duplicates across a naive split" in done.out
+
+
+def test_bench_serve_measures_what_it_promises(tmp_path: Path) -> None:
+    """On a small model: one client, 16 and 200; every figure that is compared has its name, and nothing fails."""
+    home = ("--home", tmp_path / "home")
+    pictures = library(tmp_path / "pictures", pictures=10)
+    backbone = ("--backbone", "squeezenet1_1", "--weights", "none", "--views", "0")
+    for command in (("train", pictures, *backbone, *home), ("reindex", pictures, *home)):
+        done = sokkuri(*command)
+        assert done.code == 0, done.err
+    effort = Serving(requests=3, rounds=2, seconds16=2.0, seconds200=2.0, engine_seconds=1.0)
+    measured = measure_serving(Settings(home=tmp_path / "home"), effort)
+    figures = measured.figures
+    assert 0 < figures["p50_ms"] <= figures["p95_ms"]
+    assert figures["p50_over_forward"] > 1
+    assert 0.1 < figures["throughput16_over_engine"] < 1.5
+    assert (figures["errors16"], figures["errors200"]) == (0, 0)
+    assert figures["refused200"] > 0
+    assert figures["p99_ms_200"] < 60_000
+    assert figures["crowd_peak_mb"] >= figures["server_resident_mb"] > 50
+    assert set(figures["median_ms"]) == {"wait", "decode", "encode", "search", "rank", "total"}
+    publish(measured, tmp_path / "figures.json")
+
+
+def test_no_picture_of_the_crowd_is_posted_twice() -> None:
+    """Each is a JPEG of its own digest that is read like any other, so that nothing remembered can flatter a server."""
+    pictures = Pictures()
+    made = [decode(pictures.next()) for _ in range(30)]
+    assert len({one.id for one in made}) == 30
+    assert {(one.width, one.height, one.format) for one in made} == {(1000, 1000, "JPEG")}
+    assert not np.array_equal(made[0].pixels, made[1].pixels)
 
 
 def test_bench_collect_measures_what_it_promises(tmp_path: Path) -> None:

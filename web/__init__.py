@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
     from recommender.publication import Publication
     from web import api, describe, errors, headers, pages
     from web.draining import DrainedRequests
+    from web.metrics import Metrics
     from web.uploads import MemoryRequest
     from web.wiring import Json, Wiring
 
@@ -44,7 +45,8 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
     # An address with a doubled slash is a wrong address: a redirect would turn a program's POST into a riddle.
     app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    Wiring(settings, recommender).attach(app)
+    metrics = Metrics(recommender)
+    Wiring(settings, recommender, metrics).attach(app)
 
     # Addresses
     app.register_blueprint(api.blueprint)
@@ -54,5 +56,6 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
     # What every answer shares
     errors.register(app)
     headers.register(app)
+    metrics.register(app)
     app.wsgi_app = DrainedRequests(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
     return app

@@ -19,9 +19,10 @@ from recommender.service import Recommender
 from recommender.types import Query
 from web.browse import characters_of, pictures_of, shows_of
 from web.files import checked_id, picture_file, thumbnail_file
+from web.listening import still_wanted
 from web.queries import check_names, number, query_of
 from web.uploads import read_picture
-from web.wiring import current, wiring
+from web.wiring import current, require_room, wiring
 
 Json = dict[str, Any]
 
@@ -36,7 +37,11 @@ def recommend() -> Json:
     """Say who is on a picture, and what looks like it."""
     recommender = current()
     query = query_of(request.args, recommender.snapshot)
-    return recommendations_to_json(recommender.recommend(read_picture(request, wiring().settings.max_bytes), query))
+    require_room()
+    data = read_picture(request, wiring().settings.max_bytes)
+    answer = recommender.recommend(data, query, still_wanted(request.environ))
+    wiring().metrics.observe(answer.timing)
+    return recommendations_to_json(answer)
 
 
 @blueprint.get("/shows")

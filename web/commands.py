@@ -7,7 +7,6 @@ leave behind, and each worker builds its own application. Not here: the applicat
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ import click
 
 from recommender.cli import home_option, settings_of
 from recommender.errors import SettingError
+from recommender.processor import available_cores
 from recommender.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,14 +54,19 @@ def serve_at(listener: socket.socket, host: str, settings: Settings, workers: in
     settings = shared_among(workers, settings)
     shown = f"[{host}]" if ":" in host else host
     greeting = f"Sokkuri is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)"
-    run(partial(_load, settings), listener, {"workers": workers, "threads": settings.queue + SPARE_THREADS}, greeting)
+    run(partial(_load, settings), listener, {"workers": workers, "threads": threads_for(settings)}, greeting)
+
+
+def threads_for(settings: Settings) -> int:
+    """Return how many threads a worker needs so that a full line leaves some for whatever else is asked."""
+    return settings.queue + available_cores() + 1 + SPARE_THREADS
 
 
 def shared_among(workers: int, settings: Settings) -> Settings:
     """Divide the cores among the workers where the settings leave it open: two on every core would thrash."""
     if settings.threads:
         return settings
-    return replace(settings, threads=max(1, len(os.sched_getaffinity(0)) // workers))
+    return replace(settings, threads=max(1, available_cores() // workers))
 
 
 def listen(host: str, port: int) -> socket.socket:

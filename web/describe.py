@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Response, render_template
 from flask.typing import ResponseReturnValue
 
 from recommender.errors import NotFound
 from web.errors import PROBLEMS
+from web.metrics import CONTENT_TYPE
 from web.openapi import DOCUMENT
-from web.wiring import current
+from web.wiring import current, wiring
 
 blueprint = Blueprint("describe", __name__)
 
@@ -31,6 +32,12 @@ def ready() -> dict[str, Any]:
         "engine": recommender.encoder.info.engine,
         "snapshot": recommender.snapshot.info.id,
     }
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Send what an operator watches, in the text format of Prometheus."""
+    return Response(wiring().metrics.text(), content_type=CONTENT_TYPE)
 
 
 @blueprint.get("/api/openapi.json")

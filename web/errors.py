@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from recommender.errors import (
+    Abandoned,
     Busy,
     InvalidImage,
     InvalidQuery,
@@ -75,6 +76,7 @@ _FAMILIES: tuple[tuple[type[SokkuriError], str], ...] = (
     (SettingError, "bad-parameter"),
     (NotFound, "not-found"),
     (Busy, "busy"),
+    (Abandoned, "busy"),  # nobody reads it
     (ModelError, "no-model"),
     (SnapshotError, "no-snapshot"),
 )

@@ -63,7 +63,7 @@ SCHEMAS: Json = {
             probability=SHARE,
         ),
         **_SIMILAR,
-        timing_ms=_object(decode=NUMBER, encode=NUMBER, search=NUMBER, rank=NUMBER, total=NUMBER),
+        timing_ms=_object(wait=NUMBER, decode=NUMBER, encode=NUMBER, search=NUMBER, rank=NUMBER, total=NUMBER),
     ),
     "SimilarPicture": _object(
         id=IDENTITY,
@@ -172,6 +172,7 @@ _GETS: tuple[tuple[str, str, Json, tuple[int, ...], list[Json]], ...] = (
     ),
     ("/healthz", "Whether the process answers", _json("Alive"), (), []),
     ("/readyz", "Whether model and snapshot are open", _json("Ready"), (503,), []),
+    ("/metrics", "Counts and times, in the text format of Prometheus", {"text/plain": {}}, (), []),
     ("/api/openapi.json", "This description", {"application/json": {}}, (), []),
     ("/api/docs", "This description as a page", _PAGE_OF_TEXT, (), []),
     ("/api/problems/{name}", "What a kind of error means", _PAGE_OF_TEXT, (404,), []),

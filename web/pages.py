@@ -18,9 +18,10 @@ from recommender.service import Recommender
 from recommender.types import Query, SimilarResults
 from web.browse import characters_of, pictures_of, shows_of
 from web.errors import explain
+from web.listening import still_wanted
 from web.queries import check_names, number
 from web.uploads import read_picture
-from web.wiring import current, wiring
+from web.wiring import current, require_room, wiring
 from web.wording import UNTRAINED, percent, sentence, word
 
 PREVIEW_SIDE = 480
@@ -90,12 +91,22 @@ def character(show: str, character: str) -> ResponseReturnValue:
 
 def _answer(recommender: Recommender) -> dict[str, Any]:
     """Answer the picture in the form. The preview travels inside the page, since the picture is stored nowhere."""
-    data = read_picture(request, wiring().settings.max_bytes)
-    started = perf_counter()
-    image = recommender.decode(data)
-    decoding = 1000 * (perf_counter() - started)
-    answer = recommender.recommend(image)
-    timing = replace(answer.timing, decode=decoding, total=answer.timing.total + decoding)
+    require_room()
+    data, wanted = read_picture(request, wiring().settings.max_bytes), still_wanted(request.environ)
+    asked = perf_counter()
+    with recommender.admitted(wanted):
+        started = perf_counter()
+        image = recommender.decode(data)
+        decoded = perf_counter()
+        answer = recommender.recommend(image, wanted=wanted)
+    waiting, decoding = 1000 * (started - asked), 1000 * (decoded - started)
+    timing = replace(
+        answer.timing,
+        wait=answer.timing.wait + waiting,
+        decode=answer.timing.decode + decoding,
+        total=answer.timing.total + waiting + decoding,
+    )
+    wiring().metrics.observe(timing)
     answer = replace(answer, timing=timing)
     preview = base64.b64encode(thumbnail(image, PREVIEW_SIDE)).decode()
     return {"answer": answer, "wording": word(answer), "preview": f"data:image/jpeg;base64,{preview}"}

@@ -12,6 +12,7 @@ from recommender.errors import Busy, ModelError, SnapshotError, SokkuriError
 from recommender.publication import Publication
 from recommender.service import Recommender
 from recommender.settings import Settings
+from web.metrics import Metrics
 
 _KEY = "sokkuri"
 
@@ -22,6 +23,7 @@ class Wiring:
 
     settings: Settings
     publication: Publication
+    metrics: Metrics
 
     def attach(self, app: Flask) -> None:
         """Make this the wiring of `app`."""
@@ -52,3 +54,8 @@ def current() -> Recommender:
         raise
     except SokkuriError as trouble:
         raise ModelError(str(trouble)) from trouble
+
+
+def require_room() -> None:
+    """Raise Busy where no other picture can be taken: so a refused one is never read, let alone taken apart."""
+    wiring().publication.capacity.working.require_room()

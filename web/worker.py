@@ -6,6 +6,7 @@ take all of them. Not here: what is done with a request.
 
 from __future__ import annotations
 
+import ctypes
 import socket
 from time import monotonic
 from typing import Any
@@ -16,6 +17,27 @@ REQUEST_SECONDS = 30.0
 """From the first byte of a request to its last: 20 MB arrive in that time over a line of 6 Mbit/s."""
 STALLED_SECONDS = 10.0
 """The longest pause between two pieces of a request."""
+
+
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
+"""What `mallopt` of the GNU C library calls these two settings (malloc.h)."""
+_ARENAS = 2
+_OWN_PAGES = 262_144
+"""From so many bytes on, a block has pages of its own, which go back to the system with it: a decoded picture has."""
+
+
+def keep_memory_flat() -> None:
+    """Let fifty threads share two heaps, and return what pictures took at once.
+
+    The GNU C library gives every thread a heap for itself, up to eight for each core, and keeps what was freed there:
+    with 200 clients a server grew for minutes. Other C libraries have no such setting, and no such heaps.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_ARENA_MAX, _ARENAS)
+    mallopt(_MMAP_THRESHOLD, _OWN_PAGES)
 
 
 class PatientSocket(socket.socket):
@@ -42,6 +64,11 @@ class PatientSocket(socket.socket):
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
     """A threaded worker on PatientSockets."""
+
+    def init_process(self) -> None:
+        """Settle how memory is kept before the first thread is there."""
+        keep_memory_flat()
+        super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
         """Take a new connection over before a thread is given to it."""

@@ -16,7 +16,7 @@ from recommender.calibration import LEAST_DOUBT, LEVELS, Calibration, Certainty,
 from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
 from recommender.ranking import rank_groups
-from recommender.types import Matrix, Neighbour
+from recommender.types import Matrix, Neighbours
 
 PRECISION = 0.95
 """How often a verdict has to be right."""
@@ -231,10 +231,10 @@ def _rank(
 ) -> None:
     """Rank characters and shows for one picture as an answer does; note the scores, and which are the true ones'."""
     order = np.argsort(-cosine, kind="stable")[:CANDIDATES]
-    neighbours = [Neighbour(int(row), float(cosine[row])) for row in order]
+    neighbours = Neighbours(order, cosine[order])
     for name, parent in (("character_score", parent_of(hierarchy, "character")), ("show_score", hierarchy.show_of)):
         group_of = parent[characters]
-        for one in rank_groups(neighbours, group_of, np.bincount(group_of))[:NEAREST]:
+        for one in rank_groups(neighbours, group_of, np.bincount(group_of), NEAREST):
             ranked[name][0].append(one.score)
             ranked[name][1].append(one.group == parent[truth])
 

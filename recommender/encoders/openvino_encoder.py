@@ -6,8 +6,8 @@ Not here: which export is run (`recommender.encoders`), how it is made (`indexer
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +37,9 @@ class OpenVinoBackbone:
         self, compiled: openvino.CompiledModel, space: EmbeddingSpace, preprocessing: Preprocessing, precision: str
     ) -> None:
         self._request = compiled.create_infer_request()
-        self._alone = threading.Lock()
+        # What a forward pass needs to compute is kept for every thread that asked for one: with the fifty of a server
+        # that were hundreds of megabytes. So all calls come from this one.
+        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix="openvino")
         self._space = space
         self._preprocessing = preprocessing
         self._precision = precision
@@ -78,13 +80,12 @@ class OpenVinoBackbone:
         for start in range(0, len(images), count):
             batch = images[start : start + count]
             inputs = np.stack([prepare(image, self._preprocessing) for image in batch])
-            rows[start : start + len(batch)] = self._forward(inputs)
+            rows[start : start + len(batch)] = self._caller.submit(self._forward, inputs).result()
         return rows
 
     def _forward(self, inputs: Matrix) -> Matrix:
         """Run the network on (n, 3, size, size) pictures."""
-        with self._alone:
-            outputs: Matrix = self._request.infer([inputs], share_inputs=True)[0].copy()
+        outputs: Matrix = self._request.infer([inputs], share_inputs=True)[0].copy()
         return outputs
 
 

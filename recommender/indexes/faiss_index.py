@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recommender.errors import Corrupt
 from recommender.folders import shown
-from recommender.types import Matrix, Neighbour, Vector
+from recommender.types import Matrix, Neighbours, Vector
 
 
 class FaissIndex:
@@ -50,11 +50,11 @@ class FaissIndex:
         """How many numbers a vector has."""
         return int(self._index.d)
 
-    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> list[Neighbour]:
+    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> Neighbours:
         """Return the `count` nearest rows, best first, of those that `rows` (a mask) lets through; all if fewer."""
         count = min(count, len(self) if rows is None else int(np.count_nonzero(rows)))
         if count == 0:
-            return []
+            return Neighbours(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
         parameters = None
         if rows is not None:
             # FAISS reads bit i of the map for row i, lowest bit of a byte first. It keeps only a pointer: `selected`
@@ -67,11 +67,8 @@ class FaissIndex:
         # thread, so once at opening would not do.
         faiss.omp_set_num_threads(1)
         similarities, found = self._index.search(vector[np.newaxis], count, params=parameters)
-        return [
-            Neighbour(int(row), float(similarity))
-            for row, similarity in zip(found[0], similarities[0], strict=True)
-            if row >= 0
-        ]
+        there = found[0] >= 0  # FAISS fills up with -1
+        return Neighbours(found[0][there], similarities[0][there])
 
     def vector(self, row: int) -> Vector:
         """Return the stored vector of a row."""

@@ -16,7 +16,7 @@ from recommender.embeddings import unit_length
 from recommender.errors import Corrupt
 from recommender.indexes.faiss_index import FaissIndex
 from recommender.ports import NeighbourIndex
-from recommender.types import Matrix, Neighbour, Vector
+from recommender.types import Matrix, Neighbours, Vector
 
 DIMENSION = 6
 Build = Callable[[Matrix], NeighbourIndex]
@@ -31,11 +31,12 @@ class BruteForce:
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> list[Neighbour]:
+    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> Neighbours:
         """Sort them all."""
         cosines = self._vectors @ vector
-        order = [row for row in np.argsort(-cosines, kind="stable") if rows is None or rows[row]]
-        return [Neighbour(int(row), float(cosines[row])) for row in order[:count]]
+        order = np.argsort(-cosines, kind="stable")
+        order = (order if rows is None else order[rows[order]])[:count]
+        return Neighbours(order, cosines[order])
 
     def vector(self, row: int) -> Vector:
         """Look it up."""
@@ -119,7 +120,7 @@ def test_a_mask_takes_nothing_from_the_count(build: Build) -> None:
 
 
 def test_an_empty_index_finds_nothing(build: Build) -> None:
-    """An index without rows answers with an empty list."""
+    """An index without rows finds none."""
     index = build(np.zeros((0, DIMENSION), np.float32))
     assert len(index) == 0
     assert index.search(vectors(1)[0], 5) == []

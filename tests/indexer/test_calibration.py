@@ -30,7 +30,7 @@ from recommender.embeddings import unit_length
 from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
 from recommender.ranking import rank_groups
-from recommender.types import Character, Matrix, Neighbour, Prediction, Show
+from recommender.types import Character, Matrix, Neighbours, Prediction, Show
 
 pytestmark = pytest.mark.slow
 
@@ -344,8 +344,8 @@ def test_score_maps_are_right_on_average() -> None:
         chances, right = [], []
         for vector, truth in zip(fresh.embeddings(), label[fresh.characters], strict=True):
             cosine = training.embeddings() @ vector
-            neighbours = [Neighbour(int(row), float(cosine[row])) for row in np.argsort(-cosine)]
-            for one in rank_groups(neighbours, groups, np.bincount(groups)):
+            order = np.argsort(-cosine)
+            for one in rank_groups(Neighbours(order, cosine[order]), groups, np.bincount(groups)):
                 chances.append(maps[name](one.score))
                 right.append(one.group == truth)
         assert np.mean(chances) == pytest.approx(np.mean(right), abs=0.05)

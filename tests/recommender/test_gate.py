@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
-from recommender.errors import Busy
+from recommender.errors import Abandoned, Busy
 from recommender.gate import Gate
 
 SECONDS = 10
@@ -32,7 +33,7 @@ class Crowd:
         return [self._pool.submit(self._pass) for _ in range(count)]
 
     def _pass(self) -> None:
-        with self._gate:
+        with self._gate.entered():
             with self._counting:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
@@ -55,7 +56,7 @@ def crowd(gate: Gate) -> Iterator[Crowd]:
 def is_full(gate: Gate) -> bool:
     """Tell whether the gate sends a newcomer away; only ask where one would not have to wait."""
     try:
-        with gate:
+        with gate.entered():
             return False
     except Busy:
         return True
@@ -92,7 +93,7 @@ def test_places_are_given_back_after_errors() -> None:
     """However often the work inside fails, the gate keeps all of its places."""
     gate = Gate(1, 0)
     for _ in range(50):
-        with pytest.raises(ZeroDivisionError), gate:
+        with pytest.raises(ZeroDivisionError), gate.entered():
             raise ZeroDivisionError
     assert not is_full(gate)
 
@@ -100,6 +101,88 @@ def test_places_are_given_back_after_errors() -> None:
 def test_refusals_cost_no_places() -> None:
     """Whoever was sent away takes nothing along: when the others have left, the gate is as empty as before."""
     gate = Gate(1, 0)
-    with gate:
+    with gate.entered():
         assert all(is_full(gate) for _ in range(50))
     assert not is_full(gate)
+
+
+def test_who_came_first_goes_in_first() -> None:
+    """The line is a line: places are handed on in the order of coming."""
+    gate, order = Gate(1, 9), list[int]()
+
+    def go_in(number: int) -> None:
+        with gate.entered():
+            order.append(number)
+
+    with ThreadPoolExecutor(9) as pool, gate.entered():
+        for number in range(9):
+            pool.submit(go_in, number)
+            wait_until(partial(waits, gate, number + 1))
+    assert order == list(range(9))
+
+
+def test_who_is_gone_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody whose answer is not wanted any more makes room while waiting, and does nothing when the turn comes."""
+    monkeypatch.setattr("recommender.gate.LOOK_SECONDS", 0.01)
+    gate, gone = Gate(1, 1), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        with gate.entered():
+            left = pool.submit(enter, gate, lambda: not gone.is_set())
+            wait_until(lambda: gate.waiting == 1)
+            gone.set()
+            assert isinstance(left.exception(SECONDS), Abandoned)
+            assert gate.waiting == 0
+            patient = pool.submit(enter, gate, lambda: True)
+        assert patient.result(SECONDS)
+    assert (gate.abandoned, gate.refused) == (1, 0)
+    assert not is_full(gate)
+
+
+def test_who_left_at_the_last_moment_hands_the_place_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the turn comes before anybody looked again, it is looked then, and the next in line is not forgotten."""
+    monkeypatch.setattr("recommender.gate.LOOK_SECONDS", 60)
+    gate = Gate(1, 2)
+    with ThreadPoolExecutor(2) as pool:
+        with gate.entered():
+            left = pool.submit(enter, gate, lambda: False)
+            wait_until(lambda: gate.waiting == 1)
+            next_one = pool.submit(enter, gate, lambda: True)
+            wait_until(lambda: gate.waiting == 2)
+        assert isinstance(left.exception(SECONDS), Abandoned)
+        assert next_one.result(SECONDS)
+
+
+def test_the_time_to_come_back_grows_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pictures of three seconds and two waiting for one place, a newcomer is told to come back in six."""
+    clock = iter(range(0, 300, 3))
+    monkeypatch.setattr("recommender.gate.monotonic", lambda: next(clock))
+    gate = Gate(1, 2)
+    with gate.entered():
+        pass
+    with crowd(gate) as people:
+        people.send(3)
+        wait_until(lambda: gate.waiting == 2)
+        for ask in (gate.require_room, lambda: enter(gate, lambda: True)):
+            with pytest.raises(Busy, match="again in 6 s") as caught:
+                ask()
+            assert caught.value.retry_after == 6
+    assert gate.refused == 2
+
+
+def enter(gate: Gate, wanted: Callable[[], bool]) -> bool:
+    """Go through a gate."""
+    with gate.entered(wanted):
+        return True
+
+
+def waits(gate: Gate, count: int) -> bool:
+    """Tell whether so many stand in line."""
+    return gate.waiting == count
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return when something has happened; fail if it does not."""
+    deadline = time.monotonic() + SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.002)

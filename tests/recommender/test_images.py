@@ -55,6 +55,19 @@ def test_lossless_pixels_are_exact(kind: str) -> None:
     np.testing.assert_array_equal(decode(picture(2, (513, 600), kind)).pixels, pixels(2, (513, 600)))
 
 
+def test_a_large_jpeg_is_scaled_while_it_is_decoded() -> None:
+    """What libjpeg makes of 1000×1000 pixels at half their size arrives as it is, and was never decoded in full."""
+    data = picture(3, (1000, 1000), "JPEG", quality=90)
+    halved = Image.open(io.BytesIO(data))
+    halved.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+    assert halved.size == (500, 500)
+    image = decode(data)
+    np.testing.assert_array_equal(image.pixels, np.asarray(halved))
+    assert (image.width, image.height) == (1000, 1000)
+    in_full = np.asarray(Image.open(io.BytesIO(data)).reduce(2))
+    assert not np.array_equal(image.pixels, in_full)
+
+
 def test_the_id_is_the_digest_of_the_file() -> None:
     """A picture's id is the SHA-256 of its bytes, wherever it is asked for."""
     data = picture()

@@ -4,17 +4,61 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recommender.ranking import BEST, SHOWN, RankedGroup, rank_groups
-from recommender.types import Neighbour
+from recommender.types import Neighbour, Neighbours
 
 COSINES = st.floats(-1, 1, width=32)
+
+
+def straightforward(neighbours: Neighbours, group_of: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[RankedGroup]:
+    """Rank as the module's docstring says it, group by group and picture by picture, in exact fractions."""
+    members: dict[int, list[Neighbour]] = {}
+    for neighbour in neighbours:
+        members.setdefault(int(group_of[neighbour.row]), []).append(neighbour)
+    ranked = []
+    for group, found in members.items():
+        size = max(int(sizes[group]), len(found))
+        drawn = min(SHOWN, size)
+        score, left = Fraction(0), Fraction(1)
+        for above, neighbour in enumerate(found):
+            pairs = [(comb(above, better), drawn - 1 - better) for better in range(min(BEST, drawn))]
+            ways = sum(ways_above * comb(size - 1 - above, others) for ways_above, others in pairs)
+            share = Fraction(ways, comb(size, drawn) * BEST)
+            score, left = score + share * Fraction(neighbour.similarity), left - share
+        score += left * Fraction(neighbours[-1].similarity)
+        ranked.append((-score, group, RankedGroup(group, float(score), tuple(one.row for one in found[:BEST]))))
+    return [one for _, _, one in sorted(ranked, key=lambda three: three[:2])]
+
+
+@settings(deadline=None)
+@given(data=st.data(), groups=st.integers(1, 12), pictures=st.integers(1, 150), unseen=st.integers(0, 200))
+def test_it_gives_what_the_straightforward_version_gives(
+    data: st.DataObject, groups: int, pictures: int, unseen: int
+) -> None:
+    """Many groups at once come out as they do one by one: the same order, the same evidence, scores to 12 digits."""
+    cosines = sorted((data.draw(COSINES) for _ in range(min(pictures, 8))), reverse=True)
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    similarities = np.sort(np.append(generator.uniform(-1, 1, pictures), cosines).astype(np.float32))[::-1]
+    neighbours = Neighbours(generator.permutation(len(similarities) + 3)[: len(similarities)], similarities)
+    group_of = generator.integers(0, groups, len(similarities) + 3)
+    sizes = np.bincount(group_of, minlength=groups) + generator.integers(0, unseen + 1, groups)
+    expected, found = straightforward(neighbours, group_of, sizes), rank_groups(neighbours, group_of, sizes)
+    np.testing.assert_allclose([one.score for one in found], [one.score for one in expected], rtol=0, atol=1e-12)
+    by_group = {one.group: one.evidence for one in expected}
+    assert {one.group: one.evidence for one in found} == by_group
+    distinct = len({round(one.score, 12) for one in expected}) == len(expected)
+    assert not distinct or [one.group for one in found] == [one.group for one in expected]
+    assert rank_groups(neighbours, group_of, sizes, 2) == found[:2]
 
 
 def ranked(
@@ -22,11 +66,16 @@ def ranked(
 ) -> list[RankedGroup]:
     """Rank groups given by their pictures' similarities, of which the search returned the best `found`."""
     pairs = sorted(((cosine, group) for group, cosines in enumerate(groups) for cosine in cosines), reverse=True)
-    neighbours = [Neighbour(row, cosine) for row, (cosine, _) in enumerate(pairs)]
+    neighbours = nearest([cosine for cosine, _ in pairs])
     group_of = np.array([group for _, group in pairs], dtype=np.int64)
     return rank_groups(
         neighbours[:found], group_of, np.array(sizes or [len(cosines) for cosines in groups], dtype=np.int64)
     )
+
+
+def nearest(similarities: Sequence[float]) -> Neighbours:
+    """Return neighbours by falling similarity, of rows 0, 1, 2, ..."""
+    return Neighbours(np.arange(len(similarities)), np.array(similarities, dtype=np.float32))
 
 
 def scores(groups: Sequence[Sequence[float]], *, found: int | None = None) -> list[float]:
@@ -37,7 +86,7 @@ def scores(groups: Sequence[Sequence[float]], *, found: int | None = None) -> li
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 19, 20, 21, 22, 23])
 def test_the_score_is_the_expectation_over_all_draws(size: int) -> None:
     """The closed form equals the mean of the best three over every possible draw of twenty, one by one."""
-    cosines = np.random.default_rng(size).uniform(-1, 1, size).tolist()
+    cosines = np.random.default_rng(size).uniform(-1, 1, size).astype(np.float32).tolist()
     draws = list(combinations(sorted(cosines, reverse=True), min(SHOWN, size)))
     total = sum(sum([*draw, *[min(cosines)] * BEST][:BEST]) / BEST for draw in draws)
     assert scores([cosines])[0] == pytest.approx(total / len(draws), abs=1e-9)
@@ -120,9 +169,7 @@ def test_pictures_that_were_not_found_count_as_the_last_one_found() -> None:
 
 def test_evidence_is_the_best_three() -> None:
     """A group's evidence is the rows of its three best pictures, best first, or of all where it has fewer."""
-    neighbours = [Neighbour(row, 1 - row / 10) for row in (4, 1, 0, 3, 2)]
-    neighbours.sort(key=lambda one: -one.similarity)
-    found = rank_groups(neighbours, np.array([0, 0, 1, 0, 0]), np.array([4, 1]))
+    found = rank_groups(nearest([1.0, 0.9, 0.8, 0.7, 0.6]), np.array([0, 0, 1, 0, 0]), np.array([4, 1]))
     assert {one.group: one.evidence for one in found} == {0: (0, 1, 3), 1: (2,)}
 
 
@@ -133,5 +180,5 @@ def test_ties_go_to_the_lower_number() -> None:
 
 def test_nothing_found_gives_nothing() -> None:
     """Without neighbours there are no groups; a group without a neighbour does not appear."""
-    assert rank_groups([], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)) == []
+    assert rank_groups(nearest([]), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)) == []
     assert [one.group for one in ranked([[0.5], []])] == [0]

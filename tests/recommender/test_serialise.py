@@ -88,7 +88,7 @@ def test_an_answer_has_the_fixed_fields() -> None:
         "similar_shows": [
             {"show": "one-piece", "title": "One Piece そ", "score": 0.7, "probability": 0.96, "evidence": [PICTURE]}
         ],
-        "timing_ms": {"decode": 3.12, "encode": 27.4, "search": 0.4, "rank": 1.0, "total": 31.92},
+        "timing_ms": {"wait": 0.0, "decode": 3.12, "encode": 27.4, "search": 0.4, "rank": 1.0, "total": 31.92},
     }
 
 

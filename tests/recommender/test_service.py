@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import numpy as np
 import pytest
 
 from recommender.calibration import LEVELS, Calibration, Certainty, ProbabilityMap
+from recommender.capacity import Capacity
 from recommender.catalogue import Catalogue, LibraryRows, ModelRow
 from recommender.embeddings import unit_length
 from recommender.errors import (
+    Abandoned,
     Busy,
     Corrupt,
     InvalidQuery,
@@ -31,6 +34,7 @@ from recommender.errors import (
 )
 from recommender.images import Limits
 from recommender.ports import Encoder
+from recommender.processor import available_cores
 from recommender.publication import RETRY_SECONDS, Publication
 from recommender.service import CANDIDATES, MAX_LIMIT, Recommender
 from recommender.settings import Settings
@@ -222,8 +226,8 @@ def test_evidence_proves_the_score(recommender: Recommender, world: World) -> No
 
 def test_the_timings_add_up(recommender: Recommender) -> None:
     """Each step's milliseconds are given, and together they are the total."""
-    timing = recommender.recommend(draw(0)).timing
-    steps = (timing.decode, timing.encode, timing.search, timing.rank)
+    timing = recommender.recommend(draw(0, 78)).timing
+    steps = (timing.wait, timing.decode, timing.encode, timing.search, timing.rank)
     assert all(step > 0 for step in steps)
     assert sum(steps) == pytest.approx(timing.total)
 
@@ -492,18 +496,71 @@ class SlowEncoder(FakeEncoder):
 
 
 def test_too_many_questions_are_sent_away(recommender: Recommender) -> None:
-    """With room for one picture and two waiting, others get Busy; those inside are answered."""
+    """With room for so many pictures and two waiting, others get Busy; those inside are answered."""
     encoder = SlowEncoder()
-    small = Recommender(encoder, recommender.snapshot, Limits(), waiting=2)
+    capacity = Capacity(waiting=2)
+    small = Recommender(encoder, recommender.snapshot, Limits(), capacity)
     data = draw(0, 77)
-    with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(small.recommend, data) for _ in range(8)]
+    room = available_cores() + 1 + 2
+    with ThreadPoolExecutor(room + 5) as pool:
+        asked = [pool.submit(small.recommend, data) for _ in range(room + 5)]
         wait_until(lambda: sum(one.done() for one in asked) == 5)
         encoder.go_on.set()
         errors = [one.exception() for one in asked]
-    assert sum(error is None for error in errors) == 3
-    assert sum(isinstance(error, Busy) for error in errors) == 5
+    assert sum(error is None for error in errors) == room
+    assert sum(isinstance(error, Busy) for error in errors) == capacity.working.refused == 5
     assert small.recommend(data).snapshot == "s1"
+
+
+class CountingEncoder(FakeEncoder):
+    """Counts what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__({CHARACTERS[0]: image()})
+        self.asked = 0
+
+    def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
+        """Encode and count."""
+        self.asked += len(images)
+        return super().encode(images)
+
+
+def test_the_model_is_not_asked_twice_about_the_same_bytes(recommender: Recommender) -> None:
+    """A picture that is sent again is answered from memory, whatever is asked about it, and says just the same."""
+    encoder, capacity = CountingEncoder(), Capacity(encodings=9)
+    remembering = Recommender(encoder, recommender.snapshot, Limits(), capacity)
+    first, again = (remembering.recommend(draw(0, 77)) for _ in range(2))
+    assert replace(again, timing=first.timing) == first
+    assert (again.timing.encode, encoder.asked, capacity.encodings.hits) == (0.0, 1, 1)
+    query = Query(1, Filters(show="blue-hills"))
+    filtered = remembering.recommend(draw(0, 77), query)
+    assert filtered.similar == recommender.recommend(draw(0, 77), query).similar
+    remembering.recommend(draw(0, 78))
+    assert encoder.asked == 2
+
+
+def test_another_model_is_asked_anew(recommender: Recommender) -> None:
+    """What one model said is never given as the answer of another, though both make the same embeddings."""
+    capacity = Capacity(encodings=9)
+    encoders = [CountingEncoder(), CountingEncoder()]
+    for encoder, digest in zip(encoders, ("1" * 64, "2" * 64), strict=True):
+        snapshot = replace(recommender.snapshot, model_digest=digest)
+        for _ in range(2):
+            Recommender(encoder, snapshot, Limits(), capacity).recommend(draw(0, 77))
+    assert [encoder.asked for encoder in encoders] == [1, 1]
+
+
+def test_nobody_computes_for_who_is_gone(recommender: Recommender) -> None:
+    """Where the answer is not wanted any more when the turn comes, the picture is neither decoded nor encoded."""
+    encoder, capacity = CountingEncoder(), Capacity(waiting=4)
+    small = Recommender(encoder, recommender.snapshot, Limits(), capacity)
+    places = available_cores() + 1
+    with ThreadPoolExecutor(1) as pool, ExitStack() as inside:
+        for _ in range(places):
+            inside.enter_context(small.admitted())
+        left = pool.submit(small.recommend, draw(0, 77), None, lambda: False)
+        assert isinstance(left.exception(SECONDS), Abandoned)
+    assert (encoder.asked, capacity.working.abandoned) == (0, 1)
 
 
 def test_vectors_of_two_spaces_never_meet(recommender: Recommender) -> None:

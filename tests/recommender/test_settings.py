@@ -30,6 +30,7 @@ def test_each_field_has_its_variable() -> None:
         "SOKKURI_THREADS": "3",
         "SOKKURI_POLL_SECONDS": "0.25",
         "SOKKURI_QUEUE": "0",
+        "SOKKURI_CACHE": "7",
         "SOKKURI_CONTACT": "ann@example.org",
         "SOKKURI_HOST_DELAY": "2.5",
         "SOKKURI_FETCH_SECONDS": "60",
@@ -45,6 +46,7 @@ def test_each_field_has_its_variable() -> None:
         threads=3,
         poll_seconds=0.25,
         queue=0,
+        cache=7,
         contact="ann@example.org",
         host_delay=2.5,
         fetch_seconds=60.0,
@@ -70,7 +72,11 @@ def test_an_unknown_setting_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *((name, value) for name in ("max_bytes", "max_pixels", "threads", "queue") for value in ("many", "-1", "1.5")),
+        *(
+            (name, value)
+            for name in ("max_bytes", "max_pixels", "threads", "queue", "cache")
+            for value in ("many", "-1", "1.5")
+        ),
         ("threads", ""),
         *(("poll_seconds", value) for value in ("soon", "", "-0.5", "nan", "inf", "-inf")),
     ],

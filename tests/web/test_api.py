@@ -25,7 +25,7 @@ def test_answer_has_the_fixed_fields(client: FlaskClient) -> None:
     assert set(answer["similar_pictures"][0]) == fields
     assert set(answer["similar_characters"][0]) == {"character", "name", "show", "score", "probability", "evidence"}
     assert set(answer["similar_shows"][0]) == {"show", "title", "score", "probability", "evidence"}
-    assert set(answer["timing_ms"]) == {"decode", "encode", "search", "rank", "total"}
+    assert set(answer["timing_ms"]) == {"wait", "decode", "encode", "search", "rank", "total"}
 
 
 def test_answer_is_about_the_picture(client: FlaskClient) -> None:

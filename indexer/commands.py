@@ -341,22 +341,37 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
 
 @click.command(
     epilog="\b\nExamples:\n  sokkuri reindex pictures/\n  sokkuri reindex pictures/ --dry-run\n"
-    "  sokkuri reindex pictures/ --json"
+    "  sokkuri reindex pictures/ --full --json"
 )
 @library_argument
 @click.option("--dry-run", is_flag=True, help="Say what would change and publish nothing.")
+@click.option("--full", is_flag=True, help="Read and hash every file, also where its size and time are as before.")
+@click.option("--follow-links", is_flag=True, help="Take in pictures outside LIBRARY that links in it lead to.")
+@click.option(
+    "--accept", is_flag=True, help="Publish even where more is left out, or has drifted, than the settings allow."
+)
 @json_option
 @home_option
-def reindex(library: Path, home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def reindex(
+    library: Path, home: Path | None, *, dry_run: bool, full: bool, follow_links: bool, accept: bool, as_json: bool
+) -> None:
     """Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.
 
-    Only pictures that the model has never seen are embedded. A running server changes to the new snapshot by itself.
+    Only pictures that the model has never seen are embedded. Where most pictures are left out, or most answers would be
+    other ones than so far, it stops before publishing. A running server changes to the new snapshot by itself.
     """
+    from indexer.reindex import Held, ReindexOptions
     from indexer.reindex import reindex as run
 
     settings = settings_of(home)
+    options = ReindexOptions(dry_run=dry_run, full=full, follow_links=follow_links, accept=accept)
     with workplace(settings, "reindex") as catalogue:
-        report = run(settings, catalogue, library, dry_run=dry_run)
+        try:
+            report = run(settings, catalogue, library, options)
+        except Held as held:
+            if as_json:
+                click.echo(json.dumps(held.report.to_json(), ensure_ascii=False))
+            raise
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
         return

@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
@@ -145,6 +146,7 @@ class EmbeddingTable:
                     file.write(records[[row for row in rows if row not in gone]].tobytes())
             flush(aside)
             aside.replace(self._file)
+            flush(self._file.parent)
         except OSError as error:
             raise BuildError(f"{aside} cannot be written ({error.strerror}): make room and run it again") from None
         finally:
@@ -225,7 +227,10 @@ def _space(file: Path) -> EmbeddingSpace:
 
 
 class Embedder:
-    """Feeds decoded pictures to the backbone in batches, unless the table has them already."""
+    """Feeds decoded pictures to the backbone in batches, unless the table has them already.
+
+    `embedded` counts them, and `seconds` are those that it took.
+    """
 
     def __init__(self, backbone: Backbone, table: EmbeddingTable) -> None:
         self._backbone = backbone
@@ -233,6 +238,7 @@ class Embedder:
         self._waiting: list[DecodedImage] = []
         self._waiting_bytes = 0
         self.embedded = 0
+        self.seconds = 0.0
 
     def wants(self, picture: PictureId) -> bool:
         """Tell whether the picture has yet to go through the backbone."""
@@ -250,7 +256,9 @@ class Embedder:
     def finish(self) -> None:
         """Embed what is still waiting."""
         if self._waiting:
+            started = perf_counter()
             pictures = [image.id for image in self._waiting]
             self._table.append(pictures, self._backbone.features(self._waiting))
             self.embedded += len(pictures)
             self._waiting, self._waiting_bytes = [], 0
+            self.seconds += perf_counter() - started

@@ -37,6 +37,11 @@ class Settings:
     queue: int = 32
     """How many pictures may wait for the model before the server answers 503."""
 
+    max_rejects: float = 0.5
+    """The share of a library's pictures, 0 to 1, that may be left out; beyond it a reindex stops before publishing."""
+    max_drift: float = 0.8
+    """The share of nearest neighbours, 0 to 1, that may be others than so far; beyond it a reindex stops likewise."""
+
     contact: str = ""
     """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""
     host_delay: float = 1.0

@@ -360,7 +360,8 @@ def reindex(
     Only pictures that the model has never seen are embedded. Where most pictures are left out, or most answers would be
     other ones than so far, it stops before publishing. A running server changes to the new snapshot by itself.
     """
-    from indexer.reindex import Held, ReindexOptions
+    from indexer.outcome import Held
+    from indexer.reindex import ReindexOptions
     from indexer.reindex import reindex as run
 
     settings = settings_of(home)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.snapshots import Snapshot
-from recommender.types import Character, Matrix, PictureId
+from recommender.snapshots import Snapshot, SnapshotContent
+from recommender.types import Matrix
 
 SAMPLE = 200
 """Pictures that are asked for their neighbours. Ids are hashes: those with the smallest are as good as drawn at random,
@@ -56,22 +56,12 @@ class Drift:
         return asdict(self) | {"shows": dict(self.shows)}
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
-    """What is about to be published: ids and characters of its pictures, their vectors, and the space of these."""
-
-    space: str
-    pictures: Sequence[PictureId]
-    characters: Sequence[Character]
-    vectors: Matrix
-
-
-def measure_drift(before: Snapshot, coming: Coming) -> Drift:
+def measure_drift(before: Snapshot, coming: SnapshotContent) -> Drift:
     """Compare the neighbours in the snapshot that is served with those in the one that is coming."""
     old = {identity.tobytes(): row for row, identity in enumerate(before.pictures)}
     new = {bytes.fromhex(picture): row for row, picture in enumerate(coming.pictures)}
     common = [identity for identity in old if identity in new]
-    if len(common) == len(old) and before.info.space == coming.space:
+    if coming.index_of or (len(common) == len(old) and before.info.space == coming.space.fingerprint):
         # The same vectors of the same pictures have the same neighbours.
         return Drift(before.info.id, 1.0, min(SAMPLE, len(common)))
     count = min(NEIGHBOURS, len(old) - 1)

@@ -79,7 +79,7 @@ class EmbeddingTable:
         try:
             _claim(folder / "space.json", space)
             self._repair()
-            self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
+            self._rows = self._numbered()
             self._stream = self._file.open("ab", buffering=0)
         except BaseException:
             self._lock.release()
@@ -152,7 +152,7 @@ class EmbeddingTable:
         finally:
             aside.unlink(missing_ok=True)
         self._stream.close()
-        self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
+        self._rows = self._numbered()
         self._stream = self._file.open("ab", buffering=0)
         return len(gone)
 
@@ -185,6 +185,11 @@ class EmbeddingTable:
         if self._file.stat().st_size == 0:
             return np.empty(0, dtype=self._record)
         return np.memmap(self._file, dtype=self._record, mode="r")
+
+    def _numbered(self) -> dict[bytes, int]:
+        """Return the row of each picture. One string that is cut is many times quicker than a string for each row."""
+        identities = self._mapped()["id"].tobytes()
+        return {identities[32 * row : 32 * row + 32]: row for row in range(len(identities) // 32)}
 
     def _repair(self) -> None:
         """Cut the file before its first bad record. Only what was not flushed yet can be bad: that much is checked."""

@@ -43,6 +43,7 @@ RACY_NS = 2_000_000_000
 """A file that was changed less than this before it was examined may have been changed again without its time telling:
 FAT counts in steps of two seconds. Git calls such files racy (git-scm.com/docs/racy-git)."""
 
+_ENDINGS = tuple(sorted(EXTENSIONS))
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 """What systems leave in folders, in lower case. Names that begin with a dot are left out as well."""
 _TABLES = frozenset({"shows.csv", "characters.csv"})
@@ -185,12 +186,13 @@ def scan(  # noqa: PLR0913 - all but the folder may be left out
     tables, listing = _survey(root, follow_links=follow_links)
     memory = _Memory.of(known or {}, _rules(limits), wants)
     kept: dict[PictureId, Entry] = {}
+    characters: dict[str, Character] = {}
     files: list[FileRow] = []
     rejects = listing.rejects
     for done, examined in enumerate(_examine_all(root, listing.pictures, limits, memory), start=1):
         if isinstance(examined, Reject):
             rejects.append(examined)
-        elif isinstance(found := _judge(examined.row, tables, kept), Reject):
+        elif isinstance(found := _judge(examined.row, _character(examined.row.path, tables, characters), kept), Reject):
             rejects.append(found)
         else:
             kept[found.id] = found
@@ -236,11 +238,18 @@ def _rules(limits: Limits) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _judge(row: FileRow, tables: Tables, kept: Mapping[PictureId, Entry]) -> Entry | Reject:
-    """Decide about one usable picture, given those kept so far by their id."""
+def _character(path: str, tables: Tables, known: dict[str, Character]) -> Character:
+    """Return the character in whose folder a picture lies; those that are `known` already need no table."""
+    show, slug, _ = path.split("/", 2)
+    label = f"{show}/{slug}"
+    if label not in known:
+        known[label] = tables.character(show, slug)
+    return known[label]
+
+
+def _judge(row: FileRow, character: Character, kept: Mapping[PictureId, Entry]) -> Entry | Reject:
+    """Decide about one usable picture of a character, given those kept so far by their id."""
     path = row.path
-    show, slug, *_ = path.split("/")
-    character = tables.character(show, slug)
     twin = kept.get(row.picture)
     if twin and twin.character != character:
         return Reject(path, f"the labels disagree: the same file is {twin.path}, which is kept")
@@ -343,7 +352,7 @@ def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
     if folder in listing.links:
         listing.links[path] = listing.links[folder] / item.name
     is_folder = _is_folder(item)
-    if not is_folder and not item.name.lower().endswith(tuple(EXTENSIONS)):
+    if not is_folder and not item.name.lower().endswith(_ENDINGS):
         if path not in _TABLES:
             listing.ignored.append(_printable(path))
     elif reason := _objection(item, path, listing):
@@ -400,7 +409,7 @@ def _is_litter(name: str) -> bool:
 
 def _printable(path: str) -> str:
     r"""Show the bytes of a file name that are not UTF-8 as \x escapes; any other name comes back as it is."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _check_case(folder: Path, paths: Iterable[str]) -> None:

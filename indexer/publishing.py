@@ -31,7 +31,10 @@ def write_checked(snapshots: Path, content: SnapshotContent) -> SnapshotInfo:
 
 
 def _require_itself(folder: Path, vectors: Matrix) -> None:
-    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt."""
+    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt.
+
+    Without vectors its index is one that has passed this before, and only has to be whole still.
+    """
     snapshot = open_snapshot(folder, sha256(folder / MANIFEST))
     rows = np.linspace(0, len(vectors) - 1, min(CHECKED, len(vectors))).astype(int)
     for row in rows:

@@ -6,30 +6,36 @@ transaction brings catalogue and publication up to date. Not here: how each step
 
 from __future__ import annotations
 
-from collections.abc import Set
+import os
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from indexer.changes import Changes
-from indexer.drift import Coming, Drift, measure_drift
-from indexer.embed import Embedder, EmbeddingTable
+from indexer.drift import measure_drift
+from indexer.embed import Embedder, EmbeddingTable, StoredVectors
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
+from indexer.outcome import Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
 from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
+from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
-from recommender.errors import BadLibrary, BuildError, Corrupt, NoSnapshot, NotFound
+from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
 from recommender.images import Limits, thumbnail
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
-from recommender.snapshots import SnapshotContent, open_snapshot
+from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot
 from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
 
 FORGOTTEN = "forgotten on demand"
+BLOCK = 4096
+"""Vectors that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,64 +50,6 @@ class ReindexOptions:
     """Take in what lies outside the library, behind links."""
     accept: bool = False
     """Publish even what was left out, or has drifted, more than the settings allow."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReindexReport:
-    """What a reindex did. `snapshot` is None after a dry run, and where `held` says why nothing was published.
-
-    `drift` is None where there was nothing to compare with. `seconds` are those that the job waited for each stage.
-    """
-
-    snapshot: str | None
-    model: str
-    engine: str
-    pictures: int
-    characters: int
-    shows: int
-    added: int
-    changed: int
-    moved: int
-    removed: int
-    embedded: int
-    drift: Drift | None
-    held: str
-    rejects: tuple[Reject, ...]
-    seconds: dict[str, float]
-
-    @property
-    def pictures_per_second(self) -> float:
-        """How many pictures of the library were dealt with in a second of the whole run."""
-        return round((self.pictures + len(self.rejects)) / max(sum(self.seconds.values()), 1e-3), 1)
-
-    def to_text(self) -> str:
-        """Return the report for people."""
-        what = f"published {self.snapshot}" if self.snapshot else "dry run, nothing published"
-        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
-        text = (
-            f"{what}: {self.pictures} pictures of {self.characters} characters in {self.shows} shows "
-            f"(model {self.model}, {self.engine})\n"
-            f"{self.added} added, {self.changed} changed, {self.moved} moved, {self.removed} removed, "
-            f"{len(self.rejects)} left out, {self.embedded} newly embedded\n"
-            f"{self.pictures_per_second:.0f} pictures a second; seconds: {stages}"
-        )
-        return f"{text}\n{self.drift.to_text()}" if self.drift else text
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON object."""
-        fields = {name: getattr(self, name) for name in (*self.__slots__, "pictures_per_second")}
-        return fields | {
-            "drift": self.drift.to_json() if self.drift else None,
-            "rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.rejects],
-        }
-
-
-class Held(BuildError):
-    """A reindex was stopped before it published: too much was left out, or answers would change too much."""
-
-    def __init__(self, report: ReindexReport) -> None:
-        super().__init__(report.held)
-        self.report = report
 
 
 def reindex(
@@ -120,34 +68,48 @@ def reindex(
         library = job.scan()
         clock.lap("scanning")
         clock.move("scanning", "embedding", job.embedder.seconds)
-        rows = rows_of(library)
-        changes = Changes.between(catalogue.pictures(), rows.pictures)
-        report = ReindexReport(
-            snapshot=None,
-            model=model.name,
-            engine=backbone.engine,
-            pictures=len(library.entries),
-            characters=len(library.hierarchy.characters),
-            shows=len(library.hierarchy.shows),
-            added=changes.added,
-            changed=changes.changed,
-            moved=changes.moved,
-            removed=changes.removed,
-            embedded=job.embedder.embedded,
-            drift=None,
-            held="",
-            rejects=library.rejects,
-            seconds=clock.seconds,
-        )
+        before, rows = catalogue.pictures(), rows_of(library)
+        report = _report(model, backbone, library, Changes.between(before, rows.pictures), job.embedder.embedded, clock)
         if options.dry_run:
             return report
-        vectors = table.embeddings([entry.id for entry in library.entries], backbone.space)[:]
-        made = _Made(model, backbone, library, rows, vectors)
-        report = replace(report, drift=_drift(settings, catalogue, made))
+        served = _served(settings, catalogue)
+        content = _content(model, library, backbone.space)
+        if served and served.holds(content):
+            content = replace(content, index_of=settings.home / "snapshots" / served.info.id)
+        else:
+            content = replace(content, vectors=_read(table.embeddings(content.pictures, content.space)))
+        report = replace(report, drift=measure_drift(served, content) if served else None)
         clock.lap("comparing")
-        if not options.accept and (held := _objection(settings, report)):
+        if not options.accept and (held := objection(settings, report)):
             raise Held(replace(report, held=held))
-        return replace(report, snapshot=_publish(settings, catalogue, made, clock))
+        info = write_checked(settings.home / "snapshots", content)
+        clock.lap("building")
+        catalogue.publish(info, rows, same_pictures=_same(before, rows.pictures))
+        clock.lap("publishing")
+        return replace(report, snapshot=info.id)
+
+
+def _report(
+    model: ModelFolder, backbone: Backbone, library: Library, changes: Changes, embedded: int, clock: Stopwatch
+) -> ReindexReport:
+    """Say what was found, before anything is published."""
+    return ReindexReport(
+        snapshot=None,
+        model=model.name,
+        engine=backbone.engine,
+        pictures=len(library.entries),
+        characters=len(library.hierarchy.characters),
+        shows=len(library.hierarchy.shows),
+        added=changes.added,
+        changed=changes.changed,
+        moved=changes.moved,
+        removed=changes.removed,
+        embedded=embedded,
+        drift=None,
+        held="",
+        rejects=library.rejects,
+        seconds=clock.seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +137,8 @@ class _Job:
         def wants(picture: PictureId) -> bool:
             return not dry_run and picture not in forgotten and (self.embedder.wants(picture) or shelf.wants(picture))
 
+        known = self.catalogue.files(absolute)
         with progress("reading pictures") as told:
-            known = self.catalogue.files(absolute)
             library = scan(
                 self.root,
                 limits=Limits.of(self.settings, LIBRARY_LIMITS.min_side),
@@ -188,7 +150,7 @@ class _Job:
             )
         library = without_forgotten(library, forgotten)
         self.embedder.finish()
-        if not dry_run:
+        if not dry_run and {row.path: row for row in library.files} != known:
             self.catalogue.remember_files(absolute, library.files)
         return library
 
@@ -214,72 +176,42 @@ def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What a snapshot is made of: (n, d) vectors that a model's backbone gave, one for each entry of the library."""
-
-    model: ModelFolder
-    backbone: Backbone
-    library: Library
-    rows: LibraryRows
-    vectors: Matrix
+def _same(before: Iterable[PictureRow], after: Iterable[PictureRow]) -> bool:
+    """Tell whether the catalogue has the very rows of these pictures already."""
+    return {row.id: row for row in before} == {row.id: row for row in after}
 
 
-def _drift(settings: Settings, catalogue: Catalogue, made: _Made) -> Drift | None:
-    """Compare with what is published, where anything is and can be opened."""
+def _served(settings: Settings, catalogue: Catalogue) -> Snapshot | None:
+    """Open what is published, where anything is and is whole."""
     try:
         published = catalogue.published()
-        before = open_snapshot(settings.home / "snapshots" / published.id, published.digest)
+        return open_snapshot(settings.home / "snapshots" / published.id, published.digest)
     except NoSnapshot:
         return None
     except Corrupt as error:
         say(f"the answers are not compared with those so far: {error}")
         return None
-    entries = made.library.entries
-    coming = Coming(
-        made.backbone.space.fingerprint,
-        [entry.id for entry in entries],
-        [entry.character for entry in entries],
-        made.vectors,
-    )
-    return measure_drift(before, coming)
 
 
-def _objection(settings: Settings, report: ReindexReport) -> str:
-    """Say what speaks against publishing; empty where nothing does."""
-    remedy = "nothing was published: `--accept` publishes it all the same"
-    left_out = len(report.rejects) / (len(report.rejects) + report.pictures)
-    if left_out > settings.max_rejects:
-        first = report.rejects[0]
-        return (
-            f"{left_out:.0%} of the pictures are left out (the first is {first.path}: {first.reason}), "
-            f"more than SOKKURI_MAX_REJECTS = {settings.max_rejects:g} allows; {remedy}"
-        )
-    if report.drift and 1.0 - report.drift.overlap > settings.max_drift:
-        return (
-            f"only {report.drift.to_text()}: a drift of {1.0 - report.drift.overlap:.2f}, "
-            f"more than SOKKURI_MAX_DRIFT = {settings.max_drift:g} allows; {remedy}"
-        )
-    return ""
-
-
-def _publish(settings: Settings, catalogue: Catalogue, made: _Made, clock: Stopwatch) -> str:
-    """Write the snapshot, then make it the published one. Returns its id."""
-    entries = made.library.entries
-    content = SnapshotContent(
-        model=made.model.name,
-        model_digest=made.model.digest,
-        space=made.backbone.space,
-        pictures=[entry.id for entry in entries],
-        characters=[entry.character for entry in entries],
-        vectors=made.vectors,
+def _content(model: ModelFolder, library: Library, space: EmbeddingSpace) -> SnapshotContent:
+    """Say what the snapshot is made of, but for its vectors."""
+    return SnapshotContent(
+        model=model.name,
+        model_digest=model.digest,
+        space=space,
+        pictures=[entry.id for entry in library.entries],
+        characters=[entry.character for entry in library.entries],
+        vectors=np.empty((0, space.dimension), np.float32),
         created=now(),
     )
-    info = write_checked(settings.home / "snapshots", content)
-    clock.lap("building")
-    catalogue.publish(info, made.rows)
-    clock.lap("publishing")
-    return info.id
+
+
+def _read(stored: StoredVectors) -> Matrix:
+    """Read (n, d) vectors, a block at a time: what they are projected from is never held all at once."""
+    vectors = np.empty(stored.shape, np.float32)
+    for start in range(0, len(stored), BLOCK):
+        vectors[start : start + BLOCK] = stored[start : start + BLOCK]
+    return vectors
 
 
 def rows_of(library: Library) -> LibraryRows:
@@ -304,24 +236,32 @@ class _ThumbnailShelf:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._whole: dict[str, set[str]] = {}
 
     def wants(self, picture: PictureId) -> bool:
         """Tell whether the picture has no whole thumbnail yet."""
-        file = self._file(picture)
-        return not file.exists() or not file.stat().st_size
+        prefix = picture[:2]
+        if prefix not in self._whole:  # listing a folder is many times quicker than asking for each file of it
+            self._whole[prefix] = self._list(prefix)
+        return f"{picture}.jpg" not in self._whole[prefix]
 
     def add(self, image: DecodedImage) -> None:
         """Make the picture's thumbnail unless a whole one is there."""
         if not self.wants(image.id):
             return
-        file = self._file(image.id)
+        file = self._folder / image.id[:2] / f"{image.id}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(".aside")
         aside.write_bytes(thumbnail(image))
         aside.replace(file)
+        self._whole[image.id[:2]].add(file.name)
 
-    def _file(self, picture: PictureId) -> Path:
-        return self._folder / picture[:2] / f"{picture}.jpg"
+    def _list(self, prefix: str) -> set[str]:
+        try:
+            with os.scandir(self._folder / prefix) as files:
+                return {file.name for file in files if file.stat().st_size}
+        except FileNotFoundError:
+            return set()
 
 
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:

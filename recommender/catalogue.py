@@ -347,16 +347,17 @@ class Catalogue:
         with self._writing() as connection:
             _use(connection, name)
 
-    def publish(self, info: SnapshotInfo, library: LibraryRows) -> None:
+    def publish(self, info: SnapshotInfo, library: LibraryRows, *, same_pictures: bool = False) -> None:
         """Make `info` the published snapshot and `library` all that the catalogue knows, in one transaction.
 
-        Only rows that differ are written. Raises NotFound for an unknown model, BadLibrary for rows that contradict one
-        another, SnapshotError where a snapshot of that id and another content exists.
+        Only rows that differ are written; those of pictures are not even read where the caller, who is the one that may
+        write, has found that they are the same. Raises NotFound for an unknown model, BadLibrary for rows that
+        contradict one another, SnapshotError where a snapshot of that id and another content exists.
         """
         with self._writing() as connection:
             if connection.scalar(select(Models.name).where(Models.name == info.model)) is None:
                 raise _no_model(info.model)
-            _replace_library(connection, library)
+            _replace_library(connection, library, same_pictures=same_pictures)
             known = connection.scalar(select(Snapshots.digest).where(Snapshots.id == info.id))
             if known is None:
                 columns = Base.metadata.tables["snapshots"].columns.keys()
@@ -495,18 +496,20 @@ class _Wanted:
         return [self.table.columns[name] == value for name, value in self.shared.items()]
 
 
-def _replace_library(connection: Connection, library: LibraryRows) -> None:
-    """Make shows, characters and pictures those of `library`, writing only what differs."""
+def _replace_library(connection: Connection, library: LibraryRows, *, same_pictures: bool) -> None:
+    """Make shows, characters and, unless they are known to be, pictures those of `library`, writing what differs."""
     picture_columns = Base.metadata.tables["pictures"].columns.keys()
     tables = [
         _wanted("shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))),
         _wanted("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
-        _wanted("pictures", library.pictures, attrgetter(*picture_columns)),
     ]
+    if not same_pictures:
+        tables.append(_wanted("pictures", library.pictures, attrgetter(*picture_columns)))
     # Removed only after all is written: a picture can move to another character before the cascade of its former one
     # would take it along.
     gone = [wanted.write_changes(connection) for wanted in tables]
-    _retire(connection, gone[-1])
+    if not same_pictures:
+        _retire(connection, gone[-1])
     for wanted, keys in zip(tables, gone, strict=True):
         wanted.delete(connection, keys)
 

@@ -488,6 +488,42 @@ def snapshots(home: Path | None, *, as_json: bool) -> None:
         )
 
 
+@click.command(epilog="\b\nExamples:\n  sokkuri verify\n  sokkuri verify --json")
+@json_option
+@home_option
+def verify(home: Path | None, *, as_json: bool) -> None:
+    """Check every snapshot, every embedding, and the catalogue against the index; change nothing.
+
+    A few pictures are embedded again and compared with what is stored. Exit code 1, and a line for each finding, where
+    anything is not as it should be.
+    """
+    from indexer.verify import verify as run
+
+    settings = settings_of(home)
+    with workplace(settings, "verify") as catalogue:
+        report = run(settings, catalogue)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+    sys.exit(bool(report.findings))
+
+
+@click.command(epilog="\b\nExamples:\n  sokkuri prune --dry-run\n  sokkuri prune --json")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@json_option
+@home_option
+def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    """Remove what nothing refers to any more: old snapshots, embeddings of old models, thumbnails.
+
+    The published snapshot and the three newest ones stay, with all that they need; so do the embeddings of every model
+    that is there.
+    """
+    from indexer.prune import prune as run
+
+    settings = settings_of(home)
+    with workplace(settings, "prune") as catalogue:
+        report = run(settings, catalogue, dry_run=dry_run)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+
+
 @click.command(epilog="\b\nExamples:\n  sokkuri rollback\n  sokkuri rollback 20260102T030405Z-00")
 @click.argument("snapshot", required=False)
 @home_option

@@ -64,6 +64,8 @@ def reindex(
     backbone = choose_backbone(settings, model)
     clock.lap("opening")
     with EmbeddingTable.open(settings.home, backbone.space) as table:
+        if options.full and not options.dry_run and (damaged := table.remove_damaged()):
+            say(f"{damaged} embeddings were damaged, and are made anew")
         job = _Job(settings, catalogue, root, options, Embedder(backbone, table))
         library = job.scan()
         clock.lap("scanning")

@@ -67,6 +67,14 @@ COMMANDS = {
         "indexer.commands:snapshots",
         "List the snapshots, newest first; a star marks the one that is published.",
     ),
+    "verify": (
+        "indexer.commands:verify",
+        "Check every snapshot, every embedding, and the catalogue against the index; change nothing.",
+    ),
+    "prune": (
+        "indexer.commands:prune",
+        "Remove what nothing refers to any more: old snapshots, embeddings of old models, thumbnails.",
+    ),
     "rollback": (
         "indexer.commands:rollback",
         "Publish SNAPSHOT again; without one, the newest that is older than the published one.",

@@ -197,6 +197,16 @@ def open_snapshot(folder: Path, digest: str) -> Snapshot:
     return snapshot
 
 
+def space_of(folder: Path) -> EmbeddingSpace:
+    """Return the space of a snapshot's vectors, without opening it. Raises Corrupt."""
+    try:
+        fields = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["space"])
+        fields.pop("fingerprint")
+        return EmbeddingSpace.from_json(fields)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Corrupt(f"{shown(folder / MANIFEST)} is damaged: {REMEDY}") from None
+
+
 def _info(manifest: dict[str, Any], digest: str) -> SnapshotInfo:
     """Return what the catalogue records of the snapshot with this manifest."""
     return SnapshotInfo(

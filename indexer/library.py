@@ -349,6 +349,10 @@ def _list(root: Path, listing: _Listing) -> _Listing:
 def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
     """Put a file of `folder` where it belongs in the listing; of a folder that is to be looked into return the path."""
     path = f"{folder}/{item.name}" if folder else item.name
+    if _is_plain(item, path, listing):
+        status = item.stat()
+        listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
+        return ""
     if folder in listing.links:
         listing.links[path] = listing.links[folder] / item.name
     is_folder = _is_folder(item)
@@ -363,6 +367,17 @@ def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
         status = item.stat()  # known since `_objection` asked for it: the file system is not asked twice
         listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
     return ""
+
+
+def _is_plain(item: os.DirEntry[str], path: str, listing: _Listing) -> bool:
+    """Tell whether nothing can be wrong with an item but its content, as with nearly all: this has to be quick."""
+    return (
+        item.is_file(follow_symlinks=False)
+        and path.isascii()
+        and path.lower().endswith(_ENDINGS)
+        and path.count("/") + 1 >= _CHARACTER_DEPTH
+        and not listing.links
+    )
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:

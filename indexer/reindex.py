@@ -6,8 +6,9 @@ transaction brings catalogue and publication up to date. Not here: how each step
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Set
+import gc
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +22,13 @@ from indexer.outcome import Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
 from indexer.stopwatch import Stopwatch
+from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
-from recommender.images import Limits, thumbnail
+from recommender.images import Limits
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
@@ -36,6 +38,8 @@ from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
 FORGOTTEN = "forgotten on demand"
 BLOCK = 4096
 """Vectors that are read at once."""
+MANY_VALUES = 50_000
+"""So many new values, beyond those that are gone, make Python look for garbage; 700 is usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,22 @@ def reindex(
 
     Raises Held where a person should look at the report first, NoSnapshot, BadLibrary, ModelError, BuildError, Corrupt.
     """
+    with _fewer_collections():
+        return _reindex(settings, catalogue, root, options)
+
+
+@contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """Let Python look for garbage less often: it would go through the values of a large library again and again."""
+    before = gc.get_threshold()
+    gc.set_threshold(MANY_VALUES)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: ReindexOptions) -> ReindexReport:
     clock = Stopwatch()
     model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
     backbone = choose_backbone(settings, model)
@@ -128,7 +148,7 @@ class _Job:
         """Read the library; unless it is a dry run, everything that it needs is made and remembered then."""
         absolute = str(self.root.resolve())
         forgotten = self.catalogue.forgotten()
-        shelf = _ThumbnailShelf(self.settings.home / "thumbnails")
+        shelf = ThumbnailShelf(self.settings.home / "thumbnails")
         dry_run = self.options.dry_run
 
         def visit(entry: Entry, image: DecodedImage) -> None:
@@ -152,6 +172,7 @@ class _Job:
             )
         library = without_forgotten(library, forgotten)
         self.embedder.finish()
+        shelf.flush()
         if not dry_run and {row.path: row for row in library.files} != known:
             self.catalogue.remember_files(absolute, library.files)
         return library
@@ -231,39 +252,6 @@ def rows_of(library: Library) -> LibraryRows:
         characters=library.hierarchy.characters,
         pictures=tuple(map(row, library.entries)),
     )
-
-
-class _ThumbnailShelf:
-    """Small JPEGs for pages, by picture id; one that is there is not made again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._whole: dict[str, set[str]] = {}
-
-    def wants(self, picture: PictureId) -> bool:
-        """Tell whether the picture has no whole thumbnail yet."""
-        prefix = picture[:2]
-        if prefix not in self._whole:  # listing a folder is many times quicker than asking for each file of it
-            self._whole[prefix] = self._list(prefix)
-        return f"{picture}.jpg" not in self._whole[prefix]
-
-    def add(self, image: DecodedImage) -> None:
-        """Make the picture's thumbnail unless a whole one is there."""
-        if not self.wants(image.id):
-            return
-        file = self._folder / image.id[:2] / f"{image.id}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(".aside")
-        aside.write_bytes(thumbnail(image))
-        aside.replace(file)
-        self._whole[image.id[:2]].add(file.name)
-
-    def _list(self, prefix: str) -> set[str]:
-        try:
-            with os.scandir(self._folder / prefix) as files:
-                return {file.name for file in files if file.stat().st_size}
-        except FileNotFoundError:
-            return set()
 
 
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:

@@ -13,18 +13,20 @@ from recommender.catalogue import PictureRow
 class Changes:
     """How many pictures differ. A file with other bytes under its former path is `changed`, neither added nor removed.
 
-    A picture with its former bytes in another place is `moved`.
+    A picture with its former bytes in another place is `moved`. `none` says that not even a label or a size differs.
     """
 
     added: int
     changed: int
     moved: int
     removed: int
+    none: bool = False
 
     @classmethod
     def between(cls, before: Iterable[PictureRow], after: Sequence[PictureRow]) -> Self:
         """Compare the pictures of the library that was published last with those of the one that was found."""
-        places = {row.id: (row.library, row.path) for row in before}
+        stored = {row.id: row for row in before}
+        places = {picture: (row.library, row.path) for picture, row in stored.items()}
         present = {row.id for row in after}
         ids = {place: picture for picture, place in places.items()}
         added = changed = moved = replaced = 0
@@ -39,4 +41,5 @@ class Changes:
             else:
                 added += 1
         removed = sum(picture not in present for picture in places) - replaced
-        return cls(added, changed, moved, removed)
+        none = len(stored) == len(after) and all(stored.get(row.id) == row for row in after)
+        return cls(added, changed, moved, removed, none)

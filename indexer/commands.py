@@ -16,7 +16,7 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, settings_of
+from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, one_line, settings_of
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
@@ -589,6 +589,6 @@ def _held_out(values: tuple[str, ...]) -> tuple[str, ...]:
 def _tell_rejects(rejects: tuple[Reject, ...]) -> None:
     """List the first rejects, and how many more there are."""
     for reject in rejects[:SHOWN_REJECTS]:
-        say(f"left out: {reject.path}: {reject.reason}")
+        say(one_line(f"left out: {reject.path}: {reject.reason}"))
     if len(rejects) > SHOWN_REJECTS:
         say(f"left out: {len(rejects) - SHOWN_REJECTS} more (--json lists all)")

@@ -7,7 +7,7 @@ transaction brings catalogue and publication up to date. Not here: how each step
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,8 +90,9 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         library = job.scan()
         clock.lap("scanning")
         clock.move("scanning", "embedding", job.embedder.seconds)
-        before, rows = catalogue.pictures(), rows_of(library)
-        report = _report(model, backbone, library, Changes.between(before, rows.pictures), job.embedder.embedded, clock)
+        rows = rows_of(library)
+        changes = Changes.between(catalogue.pictures(), rows.pictures)
+        report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
         if options.dry_run:
             return report
         served = _served(settings, catalogue)
@@ -106,7 +107,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             raise Held(replace(report, held=held))
         info = write_checked(settings.home / "snapshots", content)
         clock.lap("building")
-        catalogue.publish(info, rows, same_pictures=_same(before, rows.pictures))
+        catalogue.publish(info, rows, same_pictures=changes.none)
         clock.lap("publishing")
         return replace(report, snapshot=info.id)
 
@@ -197,11 +198,6 @@ def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
         rejects=tuple(sorted((*others, *gone), key=lambda reject: reject.path)),
         files=tuple(row for row in library.files if row.picture not in forgotten),
     )
-
-
-def _same(before: Iterable[PictureRow], after: Iterable[PictureRow]) -> bool:
-    """Tell whether the catalogue has the very rows of these pictures already."""
-    return {row.id: row for row in before} == {row.id: row for row in after}
 
 
 def _served(settings: Settings, catalogue: Catalogue) -> Snapshot | None:

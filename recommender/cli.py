@@ -182,7 +182,12 @@ def settings_of(home: Path | None) -> Settings:
     return Settings.from_env(os.environ, home=home)
 
 
+def one_line(text: str) -> str:
+    r"""Return a text such that a terminal shows one line: control characters, which names of files may hold, as \n."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 def _end(line: str, code: int) -> None:
     """Print one line on stderr and exit."""
-    click.echo(f"sokkuri: {line}", err=True)
+    click.echo(f"sokkuri: {one_line(line)}", err=True)
     sys.exit(code)

@@ -17,9 +17,11 @@ BEFORE = [_row("a", "s/c/1"), _row("b", "s/c/2"), _row("c", "s/c/3")]
 
 
 def test_the_same_pictures_are_no_change() -> None:
-    """Another order is none, and neither are other labels."""
+    """Another order is none, and neither are other labels; whether really nothing differs is told as well."""
+    assert Changes.between(BEFORE, BEFORE[::-1]) == Changes(0, 0, 0, 0, none=True)
     after = [replace(row, character="s/d") for row in reversed(BEFORE)]
     assert Changes.between(BEFORE, after) == Changes(0, 0, 0, 0)
+    assert not Changes.between(BEFORE, [*BEFORE, _row("d", "s/c/4")]).none
 
 
 def test_each_kind_is_told_from_the_others() -> None:

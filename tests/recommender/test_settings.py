@@ -30,6 +30,8 @@ def test_each_field_has_its_variable() -> None:
         "SOKKURI_THREADS": "3",
         "SOKKURI_POLL_SECONDS": "0.25",
         "SOKKURI_QUEUE": "0",
+        "SOKKURI_MAX_REJECTS": "0.25",
+        "SOKKURI_MAX_DRIFT": "1",
         "SOKKURI_CONTACT": "ann@example.org",
         "SOKKURI_HOST_DELAY": "2.5",
         "SOKKURI_FETCH_SECONDS": "60",

@@ -335,6 +335,19 @@ def revision_of(connection: Connection) -> str | None:
     return found
 
 
+def is_current(url: str) -> bool:
+    """Tell whether the database at `url` is there and has the tables of this version; nothing is created or changed."""
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return False
+    engine = open_engine(url)
+    try:
+        with translated_errors(), engine.connect() as connection:
+            return revision_of(connection) == REVISION
+    finally:
+        engine.dispose()
+
+
 def refuse_older(revision: str | None) -> None:
     """Raise CatalogueVersion where tables of `revision` have to be upgraded before this version can read them."""
     if revision is None or revision < REVISION:

@@ -48,7 +48,7 @@ def is_published(settings: Settings, plan: Plan) -> bool:
 
 def publish(settings: Settings, plan: Plan) -> None:
     """Draw, train and publish what is missing of it. `settings` are those of the demo. Raises BuildError or Busy."""
-    from indexer.reindex import reindex
+    from indexer.reindex import ReindexOptions, reindex
     from indexer.training.train import TrainOptions, train
 
     name = model_name(plan)
@@ -60,7 +60,8 @@ def publish(settings: Settings, plan: Plan) -> None:
             options = TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=begun)
             train(settings, catalogue, world.library, options)
         catalogue.use_model(name)
-        reindex(settings, catalogue, world.library)
+        # A newer Sokkuri may draw another world, of which no picture is known: that is no reason to stop.
+        reindex(settings, catalogue, world.library, ReindexOptions(accept=True))
 
 
 def something_to_try(settings: Settings) -> list[Path]:

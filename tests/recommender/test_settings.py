@@ -47,6 +47,8 @@ def test_each_field_has_its_variable() -> None:
         threads=3,
         poll_seconds=0.25,
         queue=0,
+        max_rejects=0.25,
+        max_drift=1.0,
         contact="ann@example.org",
         host_delay=2.5,
         fetch_seconds=60.0,

@@ -14,7 +14,7 @@ from recommender.folders import sha256
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
 from recommender.types import Matrix, SnapshotInfo
 
-CHECKED = 100
+CHECKED = 30
 """How many stored pictures have to find themselves before a snapshot is published."""
 ITSELF = 0.999
 """The least cosine between a stored vector and the embedding that it was made from."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.changes import Changes
-from indexer.drift import measure_drift
+from indexer.drift import Drift, measure_drift
 from indexer.embed import Embedder, EmbeddingTable, StoredVectors
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
 from indexer.outcome import Held, ReindexReport, objection
@@ -95,13 +95,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
         if options.dry_run:
             return report
-        served = _served(settings, catalogue)
-        content = _content(model, library, backbone.space)
-        if served and served.holds(content):
-            content = replace(content, index_of=settings.home / "snapshots" / served.info.id)
-        else:
-            content = replace(content, vectors=_read(table.embeddings(content.pictures, content.space)))
-        report = replace(report, drift=measure_drift(served, content) if served else None)
+        content, drift = _compared(settings, catalogue, _content(model, library, backbone.space), table)
+        report = replace(report, drift=drift)
         clock.lap("comparing")
         if not options.accept and (held := objection(settings, report)):
             raise Held(replace(report, held=held))
@@ -223,6 +218,18 @@ def _content(model: ModelFolder, library: Library, space: EmbeddingSpace) -> Sna
         vectors=np.empty((0, space.dimension), np.float32),
         created=now(),
     )
+
+
+def _compared(
+    settings: Settings, catalogue: Catalogue, content: SnapshotContent, table: EmbeddingTable
+) -> tuple[SnapshotContent, Drift | None]:
+    """Add the vectors, or whose index holds them already, and compare them with what is served."""
+    served = _served(settings, catalogue)
+    if served and served.holds(content):
+        content = replace(content, index_of=settings.home / "snapshots" / served.info.id)
+    else:
+        content = replace(content, vectors=_read(table.embeddings(content.pictures, content.space)))
+    return content, measure_drift(served, content) if served else None
 
 
 def _read(stored: StoredVectors) -> Matrix:

@@ -12,7 +12,7 @@ import pytest
 
 from indexer import drift
 from indexer.drift import NEIGHBOURS, Drift, measure_drift
-from recommender.embeddings import unit_length
+from recommender.embeddings import EmbeddingSpace, unit_length
 from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, write_snapshot
 from recommender.types import Character, Matrix, PictureId, Show
 from tests.fakes import SPACE
@@ -85,11 +85,13 @@ def test_a_library_that_grows_does_not_drift(tmp_path: Path) -> None:
     assert measure_drift(before, _content(vectors, range(300))).overlap == 1.0
 
 
-def test_neighbours_that_are_gone_are_drift(tmp_path: Path) -> None:
+@pytest.mark.parametrize("space", [SPACE, OTHER], ids=["same space", "another space"])
+def test_neighbours_that_are_gone_are_drift(tmp_path: Path, space: EmbeddingSpace) -> None:
     """With half of the pictures gone, as many neighbours are missing as a full sort says."""
     vectors = unit_length(_random(80))
     kept = list(range(0, 80, 2))
-    measured = measure_drift(_snapshot(tmp_path, _content(vectors, range(80))), _content(vectors[kept], kept))
+    coming = replace(_content(vectors[kept], kept), space=space)
+    measured = measure_drift(_snapshot(tmp_path, _content(vectors, range(80))), coming)
     assert measured.overlap == pytest.approx(_expected(vectors, vectors, kept, kept))
     assert measured.pictures == 40
 

@@ -93,6 +93,19 @@ def engine(weights: str, home: Path | None, file: Path | None, *, quick: bool) -
     publish(measure_engines(weights, settings_of(home).threads, QUICK if quick else Effort()), file)
 
 
+@bench.command(epilog="\b\nExamples:\n  sokkuri bench reindex --quick\n  sokkuri bench reindex --json reindex.json")
+@click.option("--kills", type=click.IntRange(0), help="How often a reindex is killed.  [default: 200, quick: 5]")
+@quick
+@json_file
+def reindex(kills: int | None, file: Path | None, *, quick: bool) -> None:
+    """Reindex 100,000 tiny pictures of which none, and one, has changed; kill it 200 times while a server answers."""
+    from bench.reindex import QUICK, Effort, measure_reindexing
+
+    effort = QUICK if quick else Effort()
+    effort = effort if kills is None else replace(effort, kills=kills)
+    publish(measure_reindexing(effort), file)
+
+
 @bench.command(epilog="\b\nExample:\n  sokkuri bench imports --json imports.json")
 @quick
 @json_file

@@ -16,7 +16,7 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, settings_of
+from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, one_line, settings_of
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
@@ -351,22 +351,38 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
 
 @click.command(
     epilog="\b\nExamples:\n  sokkuri reindex pictures/\n  sokkuri reindex pictures/ --dry-run\n"
-    "  sokkuri reindex pictures/ --json"
+    "  sokkuri reindex pictures/ --full --json"
 )
 @library_argument
 @click.option("--dry-run", is_flag=True, help="Say what would change and publish nothing.")
+@click.option("--full", is_flag=True, help="Read and hash every file, also where its size and time are as before.")
+@click.option("--follow-links", is_flag=True, help="Take in pictures outside LIBRARY that links in it lead to.")
+@click.option(
+    "--accept", is_flag=True, help="Publish even where more is left out, or has drifted, than the settings allow."
+)
 @json_option
 @home_option
-def reindex(library: Path, home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def reindex(
+    library: Path, home: Path | None, *, dry_run: bool, full: bool, follow_links: bool, accept: bool, as_json: bool
+) -> None:
     """Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.
 
-    Only pictures that the model has never seen are embedded. A running server changes to the new snapshot by itself.
+    Only pictures that the model has never seen are embedded. Where most pictures are left out, or most answers would be
+    other ones than so far, it stops before publishing. A running server changes to the new snapshot by itself.
     """
+    from indexer.outcome import Held
+    from indexer.reindex import ReindexOptions
     from indexer.reindex import reindex as run
 
     settings = settings_of(home)
+    options = ReindexOptions(dry_run=dry_run, full=full, follow_links=follow_links, accept=accept)
     with workplace(settings, "reindex") as catalogue:
-        report = run(settings, catalogue, library, dry_run=dry_run)
+        try:
+            report = run(settings, catalogue, library, options)
+        except Held as held:
+            if as_json:
+                click.echo(json.dumps(held.report.to_json(), ensure_ascii=False))
+            raise
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
         return
@@ -482,6 +498,42 @@ def snapshots(home: Path | None, *, as_json: bool) -> None:
         )
 
 
+@click.command(epilog="\b\nExamples:\n  sokkuri verify\n  sokkuri verify --json")
+@json_option
+@home_option
+def verify(home: Path | None, *, as_json: bool) -> None:
+    """Check every snapshot, every embedding, and the catalogue against the index; change nothing.
+
+    A few pictures are embedded again and compared with what is stored. Exit code 1, and a line for each finding, where
+    anything is not as it should be.
+    """
+    from indexer.verify import verify as run
+
+    settings = settings_of(home)
+    with workplace(settings, "verify") as catalogue:
+        report = run(settings, catalogue)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+    sys.exit(bool(report.findings))
+
+
+@click.command(epilog="\b\nExamples:\n  sokkuri prune --dry-run\n  sokkuri prune --json")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@json_option
+@home_option
+def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    """Remove what nothing refers to any more: old snapshots, embeddings of old models, thumbnails.
+
+    The published snapshot and the three newest ones stay, with all that they need; so do the embeddings of every model
+    that is there.
+    """
+    from indexer.prune import prune as run
+
+    settings = settings_of(home)
+    with workplace(settings, "prune") as catalogue:
+        report = run(settings, catalogue, dry_run=dry_run)
+    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+
+
 @click.command(epilog="\b\nExamples:\n  sokkuri rollback\n  sokkuri rollback 20260102T030405Z-00")
 @click.argument("snapshot", required=False)
 @home_option
@@ -547,6 +599,6 @@ def _held_out(values: tuple[str, ...]) -> tuple[str, ...]:
 def _tell_rejects(rejects: tuple[Reject, ...]) -> None:
     """List the first rejects, and how many more there are."""
     for reject in rejects[:SHOWN_REJECTS]:
-        say(f"left out: {reject.path}: {reject.reason}")
+        say(one_line(f"left out: {reject.path}: {reject.reason}"))
     if len(rejects) > SHOWN_REJECTS:
         say(f"left out: {len(rejects) - SHOWN_REJECTS} more (--json lists all)")

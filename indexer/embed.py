@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
@@ -78,7 +79,7 @@ class EmbeddingTable:
         try:
             _claim(folder / "space.json", space)
             self._repair()
-            self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
+            self._rows = self._numbered()
             self._stream = self._file.open("ab", buffering=0)
         except BaseException:
             self._lock.release()
@@ -132,10 +133,23 @@ class EmbeddingTable:
 
     def remove(self, pictures: Iterable[PictureId]) -> int:
         """Write the table anew without some pictures, and return how many records that took out. Raises BuildError."""
-        gone = {self._rows[row] for picture in pictures if (row := bytes.fromhex(picture)) in self._rows}
-        if not gone:
-            return 0
-        self.flush()
+        return self._remove({self._rows[row] for picture in pictures if (row := bytes.fromhex(picture)) in self._rows})
+
+    def remove_damaged(self) -> int:
+        """Read every record, and write the table anew without those whose checksum is wrong; return their number."""
+        return self._remove(set(examine(self._file.parent).damaged))
+
+    def _remove(self, gone: Set[int]) -> int:
+        """Write the table anew without some rows, and return how many these were. Raises BuildError."""
+        if gone:
+            self.flush()
+            self._write_without(gone)
+            self._stream.close()
+            self._rows = self._numbered()
+            self._stream = self._file.open("ab", buffering=0)
+        return len(gone)
+
+    def _write_without(self, gone: Set[int]) -> None:
         aside = self._file.with_suffix(".aside")
         records = self._mapped()
         try:
@@ -145,14 +159,11 @@ class EmbeddingTable:
                     file.write(records[[row for row in rows if row not in gone]].tobytes())
             flush(aside)
             aside.replace(self._file)
+            flush(self._file.parent)
         except OSError as error:
             raise BuildError(f"{aside} cannot be written ({error.strerror}): make room and run it again") from None
         finally:
             aside.unlink(missing_ok=True)
-        self._stream.close()
-        self._rows = {identity.tobytes(): row for row, identity in enumerate(self._mapped()["id"])}
-        self._stream = self._file.open("ab", buffering=0)
-        return len(gone)
 
     def flush(self) -> None:
         """Return when every record is on the disk."""
@@ -184,17 +195,62 @@ class EmbeddingTable:
             return np.empty(0, dtype=self._record)
         return np.memmap(self._file, dtype=self._record, mode="r")
 
+    def _numbered(self) -> dict[bytes, int]:
+        """Return the row of each picture. One string that is cut is many times quicker than a string for each row."""
+        identities = self._mapped()["id"].tobytes()
+        return {identities[32 * row : 32 * row + 32]: row for row in range(len(identities) // 32)}
+
     def _repair(self) -> None:
-        """Cut the file before its first bad record. Only what was not flushed yet can be bad: that much is checked."""
+        """Take out bad records, and no other. Only what was not flushed yet can be bad: that much is checked.
+
+        They mostly end the file, which is cut then; a power cut may also leave good ones behind them.
+        """
         self._file.touch()
         size = self._record.itemsize
         whole = self._file.stat().st_size // size
         os.truncate(self._file, whole * size)
         records = self._mapped()
-        for row in range(max(0, whole - FLUSHED_EVERY - BATCH), whole):
-            if int(records[row]["check"]) != _check(records[row]):
-                os.truncate(self._file, row * size)
-                return
+        tail = range(max(0, whole - FLUSHED_EVERY - BATCH), whole)
+        bad = [row for row in tail if int(records[row]["check"]) != _check(records[row])]
+        while bad and bad[-1] == whole - 1:
+            whole = bad.pop()
+        os.truncate(self._file, whole * size)
+        if bad:
+            self._write_without(set(bad))
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What a table is found to hold when every byte of it is read.
+
+    `damaged` are the rows whose checksum is wrong, `pictures` the ids of all others, `repeated` how many of these come
+    more than once, and `torn` the bytes after the last whole record, which a crash leaves and the next opening cuts.
+    """
+
+    space: EmbeddingSpace
+    pictures: frozenset[bytes]
+    damaged: tuple[int, ...]
+    repeated: int
+    torn: int
+
+
+def examine(folder: Path) -> TableState:
+    """Check every record of a table, and change nothing. Raises Corrupt where it does not say what it is of."""
+    space = _space(folder / "space.json")
+    file = folder / "rows.bin"
+    length = 32 + 4 + 4 * space.dimension
+    records, torn = divmod(file.stat().st_size if file.exists() else 0, length)
+    damaged: list[int] = []
+    pictures: set[bytes] = set()
+    if records:
+        content = np.memmap(file, dtype=np.uint8, mode="r").data
+        for row in range(records):
+            record = content[row * length : (row + 1) * length]
+            if int.from_bytes(record[32:36], "little") == crc32(record[36:], crc32(record[:32])):
+                pictures.add(record[:32].tobytes())
+            else:
+                damaged.append(row)
+    return TableState(space, frozenset(pictures), tuple(damaged), records - len(damaged) - len(pictures), torn)
 
 
 def _check(record: Any) -> int:
@@ -220,12 +276,15 @@ def _space(file: Path) -> EmbeddingSpace:
     """Read the space of a table."""
     try:
         return EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         raise Corrupt(f"{file} is damaged: move the folder away and run the same again") from None
 
 
 class Embedder:
-    """Feeds decoded pictures to the backbone in batches, unless the table has them already."""
+    """Feeds decoded pictures to the backbone in batches, unless the table has them already.
+
+    `embedded` counts them, and `seconds` are those that it took.
+    """
 
     def __init__(self, backbone: Backbone, table: EmbeddingTable) -> None:
         self._backbone = backbone
@@ -233,6 +292,7 @@ class Embedder:
         self._waiting: list[DecodedImage] = []
         self._waiting_bytes = 0
         self.embedded = 0
+        self.seconds = 0.0
 
     def wants(self, picture: PictureId) -> bool:
         """Tell whether the picture has yet to go through the backbone."""
@@ -250,7 +310,9 @@ class Embedder:
     def finish(self) -> None:
         """Embed what is still waiting."""
         if self._waiting:
+            started = perf_counter()
             pictures = [image.id for image in self._waiting]
             self._table.append(pictures, self._backbone.features(self._waiting))
             self.embedded += len(pictures)
             self._waiting, self._waiting_bytes = [], 0
+            self.seconds += perf_counter() - started

@@ -43,6 +43,7 @@ RACY_NS = 2_000_000_000
 """A file that was changed less than this before it was examined may have been changed again without its time telling:
 FAT counts in steps of two seconds. Git calls such files racy (git-scm.com/docs/racy-git)."""
 
+_ENDINGS = tuple(sorted(EXTENSIONS))
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 """What systems leave in folders, in lower case. Names that begin with a dot are left out as well."""
 _TABLES = frozenset({"shows.csv", "characters.csv"})
@@ -79,7 +80,8 @@ class Library:
 
     `extras` are the further columns of the tables, by label: a show's folder name, or `<show>/<character>`. `files` is
     what the next scan should know, for `Catalogue.remember_files`: a row for each entry, in their order. It says when
-    each file was examined, so that it has no say in whether two libraries are equal.
+    each file was examined, so that it has no say in whether two libraries are equal. `links` says where the pictures
+    are, by path, that lie outside the library, behind links that were followed.
     """
 
     root: Path
@@ -88,6 +90,7 @@ class Library:
     extras: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     files: tuple[FileRow, ...] = field(default=(), compare=False)
+    links: Mapping[str, Path] = field(default_factory=dict)
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
@@ -106,11 +109,14 @@ class _File:
 
 @dataclass
 class _Listing:
-    """The files of a library before any is opened."""
+    """The files of a library before any is opened, and where those really are that lie behind followed links."""
 
+    home: Path
+    follow_links: bool
     pictures: list[_File] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    links: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,12 @@ class _Memory:
         return self.pictures.get(picture_id(data)) if len(data) in self.sizes else None
 
 
-def scan(
+def in_doubt(known: Mapping[str, FileRow]) -> dict[str, FileRow]:
+    """Return what is known such that every file will be read and hashed again, whatever its size and time say."""
+    return {path: replace(row, checked=-_STORABLE_NS) for path, row in known.items()}
+
+
+def scan(  # noqa: PLR0913 - all but the folder may be left out
     root: Path,
     *,
     limits: Limits = LIBRARY_LIMITS,
@@ -157,12 +168,14 @@ def scan(
     visit: Callable[[Entry, DecodedImage], None] | None = None,
     known: Mapping[str, FileRow] | None = None,
     wants: Callable[[PictureId], bool] | None = None,
+    follow_links: bool = False,
 ) -> Library:
     """Read a library: its tables first, then the names of its files, then every picture.
 
     `progress` is told how many pictures are done and how many there are. `visit` is given each entry that was decoded,
     with its pixels, in the order of the paths, so that they can be embedded in the same pass. A picture that cannot be
-    used is a reject and stops nothing. Raises BadLibrary where the folder as a whole is of no use or a table is wrong.
+    used is a reject and stops nothing; so is a link that leads out of the library, unless `follow_links` is set. Raises
+    BadLibrary where the folder as a whole is of no use or a table is wrong.
 
     `known` is what `Catalogue.files` remembers of this library. A file with the size and time of change of its row is
     not opened; one that is in doubt, or has moved, is read and hashed, but not decoded where its bytes are known.
@@ -170,15 +183,16 @@ def scan(
     its pixels are needed: then it is decoded as if it were new. The result is that of a scan without `known`, but for a
     file that has other bytes under its former size and time, or cannot be read any more: it counts as it was.
     """
-    tables, listing = _survey(root)
+    tables, listing = _survey(root, follow_links=follow_links)
     memory = _Memory.of(known or {}, _rules(limits), wants)
     kept: dict[PictureId, Entry] = {}
+    characters: dict[str, Character] = {}
     files: list[FileRow] = []
     rejects = listing.rejects
     for done, examined in enumerate(_examine_all(root, listing.pictures, limits, memory), start=1):
         if isinstance(examined, Reject):
             rejects.append(examined)
-        elif isinstance(found := _judge(examined.row, tables, kept), Reject):
+        elif isinstance(found := _judge(examined.row, _character(examined.row.path, tables, characters), kept), Reject):
             rejects.append(found)
         else:
             kept[found.id] = found
@@ -192,7 +206,7 @@ def scan(
         first = f"the first is {rejects[0].path}: {rejects[0].reason}"
         raise BadLibrary(f"none of the {len(rejects)} pictures in {root} can be used; {first}")
     ignored = tuple(sorted(listing.ignored))
-    return Library(root, tuple(kept.values()), tuple(rejects), tables.extras, ignored, tuple(files))
+    return Library(root, tuple(kept.values()), tuple(rejects), tables.extras, ignored, tuple(files), listing.links)
 
 
 def first_pictures(root: Path, limits: Limits, count: int) -> list[DecodedImage]:
@@ -211,11 +225,11 @@ def require_library(root: Path) -> None:
     _survey(root)
 
 
-def _survey(root: Path) -> tuple[Tables, _Listing]:
+def _survey(root: Path, *, follow_links: bool = False) -> tuple[Tables, _Listing]:
     """Read the tables and the names of the files. Raises BadLibrary."""
     if not root.is_dir():
         raise BadLibrary(f"{root} {'is not a folder' if root.exists() else 'does not exist'}: name a folder {LAYOUT}")
-    return read_tables(root), _list(root)
+    return read_tables(root), _list(root, _Listing(root.resolve(), follow_links))
 
 
 def _rules(limits: Limits) -> str:
@@ -224,11 +238,18 @@ def _rules(limits: Limits) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _judge(row: FileRow, tables: Tables, kept: Mapping[PictureId, Entry]) -> Entry | Reject:
-    """Decide about one usable picture, given those kept so far by their id."""
+def _character(path: str, tables: Tables, known: dict[str, Character]) -> Character:
+    """Return the character in whose folder a picture lies; those that are `known` already need no table."""
+    show, slug, _ = path.split("/", 2)
+    label = f"{show}/{slug}"
+    if label not in known:
+        known[label] = tables.character(show, slug)
+    return known[label]
+
+
+def _judge(row: FileRow, character: Character, kept: Mapping[PictureId, Entry]) -> Entry | Reject:
+    """Decide about one usable picture of a character, given those kept so far by their id."""
     path = row.path
-    show, slug, *_ = path.split("/")
-    character = tables.character(show, slug)
     twin = kept.get(row.picture)
     if twin and twin.character != character:
         return Reject(path, f"the labels disagree: the same file is {twin.path}, which is kept")
@@ -301,10 +322,8 @@ def _mtime_ns(status: os.stat_result) -> int:
     return max(-_STORABLE_NS, min(status.st_mtime_ns, _STORABLE_NS))
 
 
-def _list(root: Path) -> _Listing:
+def _list(root: Path, listing: _Listing) -> _Listing:
     """Find the pictures of a library by name and place, sorted by path. Raises BadLibrary where there are none."""
-    listing = _Listing()
-    home = root.resolve()
     folders = [""]
     while folders:
         folder = folders.pop()
@@ -316,7 +335,7 @@ def _list(root: Path) -> _Listing:
                 raise BadLibrary(f"{root} cannot be read: {error.strerror}") from error
             listing.rejects.append(Reject(folder, f"the folder cannot be read: {error.strerror}"))
             continue
-        inside = [name for item in found if (name := _place(item, folder, home, listing))]
+        inside = [name for item in found if (name := _place(item, folder, listing))]
         if folder.count("/") + bool(folder) < _CHARACTER_DEPTH - 1:
             _check_case(root / folder, inside)
         folders += inside
@@ -327,14 +346,20 @@ def _list(root: Path) -> _Listing:
     return listing
 
 
-def _place(item: os.DirEntry[str], folder: str, home: Path, listing: _Listing) -> str:
+def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
     """Put a file of `folder` where it belongs in the listing; of a folder that is to be looked into return the path."""
     path = f"{folder}/{item.name}" if folder else item.name
+    if _is_plain(item, path, listing):
+        status = item.stat()
+        listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
+        return ""
+    if folder in listing.links:
+        listing.links[path] = listing.links[folder] / item.name
     is_folder = _is_folder(item)
-    if not is_folder and not item.name.lower().endswith(tuple(EXTENSIONS)):
+    if not is_folder and not item.name.lower().endswith(_ENDINGS):
         if path not in _TABLES:
             listing.ignored.append(_printable(path))
-    elif reason := _objection(item, path, home):
+    elif reason := _objection(item, path, listing):
         listing.rejects.append(Reject(_printable(path), reason))
     elif is_folder:
         return path
@@ -344,6 +369,17 @@ def _place(item: os.DirEntry[str], folder: str, home: Path, listing: _Listing) -
     return ""
 
 
+def _is_plain(item: os.DirEntry[str], path: str, listing: _Listing) -> bool:
+    """Tell whether nothing can be wrong with an item but its content, as with nearly all: this has to be quick."""
+    return (
+        item.is_file(follow_symlinks=False)
+        and path.isascii()
+        and path.lower().endswith(_ENDINGS)
+        and path.count("/") + 1 >= _CHARACTER_DEPTH
+        and not listing.links
+    )
+
+
 def _is_folder(item: os.DirEntry[str]) -> bool:
     try:
         return item.is_dir()
@@ -351,12 +387,12 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _objection(item: os.DirEntry[str], path: str, home: Path) -> str:
+def _objection(item: os.DirEntry[str], path: str, listing: _Listing) -> str:
     """Say why a picture or folder is left out without being opened; empty where nothing speaks against it."""
     if _printable(path) != path:
         return "the name is not valid UTF-8: rename it"
     try:
-        if item.is_symlink() and (reason := _link_objection(item, home)):
+        if item.is_symlink() and (reason := _link_objection(item, path, listing)):
             return reason
         is_file = stat.S_ISREG(item.stat().st_mode)
     except (OSError, RuntimeError):  # RuntimeError is how Path tells of links that run in a circle before Python 3.13
@@ -369,10 +405,17 @@ def _objection(item: os.DirEntry[str], path: str, home: Path) -> str:
     return "" if is_file else "it is not a regular file"
 
 
-def _link_objection(link: os.DirEntry[str], home: Path) -> str:
-    if not Path(link.path).resolve(strict=True).is_relative_to(home):
-        return "a link that leads out of the library is not followed: copy what it leads to"
-    return "a link to a folder is not followed: its pictures count where they lie" if link.is_dir() else ""
+def _link_objection(link: os.DirEntry[str], path: str, listing: _Listing) -> str:
+    """Say why a link is not followed; where it is and leads out of the library, note where to."""
+    target = Path(link.path).resolve(strict=True)
+    if target.is_relative_to(listing.home):
+        return "a link to a folder is not followed: its pictures count where they lie" if link.is_dir() else ""
+    if not listing.follow_links:
+        return "a link that leads out of the library is not followed: copy what it leads to, or give --follow-links"
+    if link.is_dir() and (listing.home.is_relative_to(target) or target in listing.links.values()):
+        return "a link that leads in a circle, or where another one leads, is not followed"
+    listing.links[path] = target
+    return ""
 
 
 def _is_litter(name: str) -> bool:
@@ -381,7 +424,7 @@ def _is_litter(name: str) -> bool:
 
 def _printable(path: str) -> str:
     r"""Show the bytes of a file name that are not UTF-8 as \x escapes; any other name comes back as it is."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _check_case(folder: Path, paths: Iterable[str]) -> None:

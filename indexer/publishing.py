@@ -14,7 +14,7 @@ from recommender.folders import sha256
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
 from recommender.types import Matrix, SnapshotInfo
 
-CHECKED = 100
+CHECKED = 30
 """How many stored pictures have to find themselves before a snapshot is published."""
 ITSELF = 0.999
 """The least cosine between a stored vector and the embedding that it was made from."""
@@ -31,7 +31,10 @@ def write_checked(snapshots: Path, content: SnapshotContent) -> SnapshotInfo:
 
 
 def _require_itself(folder: Path, vectors: Matrix) -> None:
-    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt."""
+    """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt.
+
+    Without vectors its index is one that has passed this before, and only has to be whole still.
+    """
     snapshot = open_snapshot(folder, sha256(folder / MANIFEST))
     rows = np.linspace(0, len(vectors) - 1, min(CHECKED, len(vectors))).astype(int)
     for row in rows:

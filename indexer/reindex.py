@@ -1,4 +1,4 @@
-"""The batch job `reindex`: scan, embed, build, verify, publish.
+"""The batch job `reindex`: scan, embed, compare, build, verify, publish.
 
 Nothing is visible before it is whole: the snapshot is written aside, checked, flushed and renamed, and then one
 transaction brings catalogue and publication up to date. Not here: how each step works.
@@ -6,117 +6,172 @@ transaction brings catalogue and publication up to date. Not here: how each step
 
 from __future__ import annotations
 
-from collections.abc import Set
+import gc
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from indexer.embed import Embedder, EmbeddingTable
-from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, scan
-from indexer.progress import progress
+import numpy as np
+
+from indexer.changes import Changes
+from indexer.drift import Drift, measure_drift
+from indexer.embed import Embedder, EmbeddingTable, StoredVectors
+from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
+from indexer.outcome import Held, ReindexReport, objection
+from indexer.progress import progress, say
 from indexer.publishing import write_checked
 from indexer.stopwatch import Stopwatch
+from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
-from recommender.errors import BadLibrary, NotFound
-from recommender.images import Limits, thumbnail
+from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
+from recommender.images import Limits
 from recommender.modelfolder import ModelFolder
+from recommender.ports import Backbone
 from recommender.settings import Settings
-from recommender.snapshots import SnapshotContent, open_snapshot
+from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot
 from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
 
 FORGOTTEN = "forgotten on demand"
+BLOCK = 4096
+"""Vectors that are read at once."""
+MANY_VALUES = 50_000
+"""So many new values, beyond those that are gone, make Python look for garbage; 700 is usual."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReindexReport:
-    """What a reindex did. `snapshot` is None after a dry run; `seconds` are those of each stage."""
+class ReindexOptions:
+    """What may be asked of a reindex."""
 
-    snapshot: str | None
-    model: str
-    engine: str
-    pictures: int
-    characters: int
-    shows: int
-    added: int
-    removed: int
-    embedded: int
-    rejects: tuple[Reject, ...]
-    seconds: dict[str, float]
-
-    def to_text(self) -> str:
-        """Return the report for people."""
-        what = f"published {self.snapshot}" if self.snapshot else "dry run, nothing published"
-        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
-        return (
-            f"{what}: {self.pictures} pictures of {self.characters} characters in {self.shows} shows "
-            f"(model {self.model}, {self.engine})\n"
-            f"{self.added} added, {self.removed} removed, {len(self.rejects)} left out, "
-            f"{self.embedded} newly embedded; seconds: {stages}"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON object."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name != "rejects"}
-        return fields | {"rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.rejects]}
+    dry_run: bool = False
+    """Only say what would change."""
+    full: bool = False
+    """Read and hash every file, whatever its size and time say."""
+    follow_links: bool = False
+    """Take in what lies outside the library, behind links."""
+    accept: bool = False
+    """Publish even what was left out, or has drifted, more than the settings allow."""
 
 
-def reindex(settings: Settings, catalogue: Catalogue, root: Path, *, dry_run: bool = False) -> ReindexReport:
+def reindex(
+    settings: Settings, catalogue: Catalogue, root: Path, options: ReindexOptions = ReindexOptions()
+) -> ReindexReport:
     """Publish a snapshot of the library with the model in use, run by the engine of the settings.
 
-    Raises NoSnapshot, BadLibrary, ModelError, BuildError or Corrupt.
+    Raises Held where a person should look at the report first, NoSnapshot, BadLibrary, ModelError, BuildError, Corrupt.
     """
+    with _fewer_collections():
+        return _reindex(settings, catalogue, root, options)
+
+
+@contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """Let Python look for garbage less often: it would go through the values of a large library again and again."""
+    before = gc.get_threshold()
+    gc.set_threshold(MANY_VALUES)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: ReindexOptions) -> ReindexReport:
     clock = Stopwatch()
     model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
     backbone = choose_backbone(settings, model)
     clock.lap("opening")
     with EmbeddingTable.open(settings.home, backbone.space) as table:
-        embedder = Embedder(backbone, table)
-        shelf = _ThumbnailShelf(settings.home / "thumbnails")
+        if options.full and not options.dry_run and (damaged := table.remove_damaged()):
+            say(f"{damaged} embeddings were damaged, and are made anew")
+        job = _Job(settings, catalogue, root, options, Embedder(backbone, table))
+        library = job.scan()
+        clock.lap("scanning")
+        clock.move("scanning", "embedding", job.embedder.seconds)
+        rows = rows_of(library)
+        changes = Changes.between(catalogue.pictures(), rows.pictures)
+        report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
+        if options.dry_run:
+            return report
+        content, drift = _compared(settings, catalogue, _content(model, library, backbone.space), table)
+        report = replace(report, drift=drift)
+        clock.lap("comparing")
+        if not options.accept and (held := objection(settings, report)):
+            raise Held(replace(report, held=held))
+        info = write_checked(settings.home / "snapshots", content)
+        clock.lap("building")
+        catalogue.publish(info, rows, same_pictures=changes.none)
+        clock.lap("publishing")
+        return replace(report, snapshot=info.id)
 
-        forgotten = catalogue.forgotten()
 
-        def visit(entry: Entry, image: DecodedImage) -> None:
-            if entry.id not in forgotten:
-                embedder.add(image)
-                shelf.add(image)
-
-        def wants(picture: PictureId) -> bool:
-            return not dry_run and picture not in forgotten and (embedder.wants(picture) or shelf.wants(picture))
-
-        with progress("reading pictures") as told:
-            limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
-            known = catalogue.files(str(root.resolve()))
-            library = scan(
-                root, limits=limits, progress=told, visit=None if dry_run else visit, known=known, wants=wants
-            )
-        library = without_forgotten(library, forgotten)
-        embedder.finish()
-        if not dry_run:
-            catalogue.remember_files(str(root.resolve()), library.files)
-        clock.lap("scan and embed")
-        before = set(catalogue.picture_ids())
-        after = {entry.id for entry in library.entries}
-        snapshot = None
-        if not dry_run:
-            vectors = table.embeddings([entry.id for entry in library.entries], backbone.space)[:]
-            snapshot = _publish(settings, catalogue, _Made(model, backbone.space, library, vectors))
-            clock.lap("build and publish")
+def _report(
+    model: ModelFolder, backbone: Backbone, library: Library, changes: Changes, embedded: int, clock: Stopwatch
+) -> ReindexReport:
+    """Say what was found, before anything is published."""
     return ReindexReport(
-        snapshot=snapshot,
+        snapshot=None,
         model=model.name,
         engine=backbone.engine,
         pictures=len(library.entries),
         characters=len(library.hierarchy.characters),
         shows=len(library.hierarchy.shows),
-        added=len(after - before),
-        removed=len(before - after),
-        embedded=embedder.embedded,
+        added=changes.added,
+        changed=changes.changed,
+        moved=changes.moved,
+        removed=changes.removed,
+        embedded=embedded,
+        drift=None,
+        held="",
         rejects=library.rejects,
         seconds=clock.seconds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Where a library is scanned, its new pictures embedded, and their thumbnails made, in one pass."""
+
+    settings: Settings
+    catalogue: Catalogue
+    root: Path
+    options: ReindexOptions
+    embedder: Embedder
+
+    def scan(self) -> Library:
+        """Read the library; unless it is a dry run, everything that it needs is made and remembered then."""
+        absolute = str(self.root.resolve())
+        forgotten = self.catalogue.forgotten()
+        shelf = ThumbnailShelf(self.settings.home / "thumbnails")
+        dry_run = self.options.dry_run
+
+        def visit(entry: Entry, image: DecodedImage) -> None:
+            if entry.id not in forgotten:
+                self.embedder.add(image)
+                shelf.add(image)
+
+        def wants(picture: PictureId) -> bool:
+            return not dry_run and picture not in forgotten and (self.embedder.wants(picture) or shelf.wants(picture))
+
+        known = self.catalogue.files(absolute)
+        with progress("reading pictures") as told:
+            library = scan(
+                self.root,
+                limits=Limits.of(self.settings, LIBRARY_LIMITS.min_side),
+                progress=told,
+                visit=None if dry_run else visit,
+                known=in_doubt(known) if self.options.full else known,
+                wants=wants,
+                follow_links=self.options.follow_links,
+            )
+        library = without_forgotten(library, forgotten)
+        self.embedder.finish()
+        shelf.flush()
+        if not dry_run and {row.path: row for row in library.files} != known:
+            self.catalogue.remember_files(absolute, library.files)
+        return library
 
 
 def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
@@ -140,78 +195,66 @@ def without_forgotten(library: Library, forgotten: Set[str]) -> Library:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What a snapshot is made of: (n, d) vectors of a space, one for each entry of the library."""
+def _served(settings: Settings, catalogue: Catalogue) -> Snapshot | None:
+    """Open what is published, where anything is and is whole."""
+    try:
+        published = catalogue.published()
+        return open_snapshot(settings.home / "snapshots" / published.id, published.digest)
+    except NoSnapshot:
+        return None
+    except Corrupt as error:
+        say(f"the answers are not compared with those so far: {error}")
+        return None
 
-    model: ModelFolder
-    space: EmbeddingSpace
-    library: Library
-    vectors: Matrix
 
-
-def _publish(settings: Settings, catalogue: Catalogue, made: _Made) -> str:
-    """Write the snapshot, then make it the published one. Returns its id."""
-    entries = made.library.entries
-    content = SnapshotContent(
-        model=made.model.name,
-        model_digest=made.model.digest,
-        space=made.space,
-        pictures=[entry.id for entry in entries],
-        characters=[entry.character for entry in entries],
-        vectors=made.vectors,
+def _content(model: ModelFolder, library: Library, space: EmbeddingSpace) -> SnapshotContent:
+    """Say what the snapshot is made of, but for its vectors."""
+    return SnapshotContent(
+        model=model.name,
+        model_digest=model.digest,
+        space=space,
+        pictures=[entry.id for entry in library.entries],
+        characters=[entry.character for entry in library.entries],
+        vectors=np.empty((0, space.dimension), np.float32),
         created=now(),
     )
-    info = write_checked(settings.home / "snapshots", content)
-    catalogue.publish(info, rows_of(made.library))
-    return info.id
+
+
+def _compared(
+    settings: Settings, catalogue: Catalogue, content: SnapshotContent, table: EmbeddingTable
+) -> tuple[SnapshotContent, Drift | None]:
+    """Add the vectors, or whose index holds them already, and compare them with what is served."""
+    served = _served(settings, catalogue)
+    if served and served.holds(content):
+        content = replace(content, index_of=settings.home / "snapshots" / served.info.id)
+    else:
+        content = replace(content, vectors=_read(table.embeddings(content.pictures, content.space)))
+    return content, measure_drift(served, content) if served else None
+
+
+def _read(stored: StoredVectors) -> Matrix:
+    """Read (n, d) vectors, a block at a time: what they are projected from is never held all at once."""
+    vectors = np.empty(stored.shape, np.float32)
+    for start in range(0, len(stored), BLOCK):
+        vectors[start : start + BLOCK] = stored[start : start + BLOCK]
+    return vectors
 
 
 def rows_of(library: Library) -> LibraryRows:
-    """Return what the catalogue keeps of a library."""
+    """Return what the catalogue keeps of a library. A picture behind a link that was followed lies where that leads."""
     root = str(library.root.resolve())
+
+    def row(entry: Entry) -> PictureRow:
+        target = library.links.get(entry.path)
+        folder, path = (str(target.parent), target.name) if target else (root, entry.path)
+        facts = (entry.width, entry.height, entry.format, entry.bytes)
+        return PictureRow(entry.id, entry.character.label, path, folder, *facts)
+
     return LibraryRows(
         shows=tuple((show, library.extras.get(show.slug, {})) for show in library.hierarchy.shows),
         characters=library.hierarchy.characters,
-        pictures=tuple(
-            PictureRow(
-                entry.id,
-                entry.character.label,
-                entry.path,
-                root,
-                entry.width,
-                entry.height,
-                entry.format,
-                entry.bytes,
-            )
-            for entry in library.entries
-        ),
+        pictures=tuple(map(row, library.entries)),
     )
-
-
-class _ThumbnailShelf:
-    """Small JPEGs for pages, by picture id; one that is there is not made again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def wants(self, picture: PictureId) -> bool:
-        """Tell whether the picture has no whole thumbnail yet."""
-        file = self._file(picture)
-        return not file.exists() or not file.stat().st_size
-
-    def add(self, image: DecodedImage) -> None:
-        """Make the picture's thumbnail unless a whole one is there."""
-        if not self.wants(image.id):
-            return
-        file = self._file(image.id)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(".aside")
-        aside.write_bytes(thumbnail(image))
-        aside.replace(file)
-
-    def _file(self, picture: PictureId) -> Path:
-        return self._folder / picture[:2] / f"{picture}.jpg"
 
 
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:

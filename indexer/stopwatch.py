@@ -17,3 +17,8 @@ class Stopwatch:
         ended = perf_counter()
         self.seconds[stage] = round(ended - self._started, 3)
         self._started = ended
+
+    def move(self, stage: str, other: str, seconds: float) -> None:
+        """Say that so many seconds of a stage belong to another one, which ran within it."""
+        self.seconds[stage] = round(self.seconds[stage] - seconds, 3)
+        self.seconds[other] = round(self.seconds.get(other, 0.0) + seconds, 3)

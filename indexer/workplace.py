@@ -11,11 +11,11 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-import migrations
 from recommender.catalogue import Catalogue
 from recommender.errors import BuildError, Busy
 from recommender.folders import sweep
 from recommender.settings import Settings
+from recommender.tables import is_current
 
 
 @contextmanager
@@ -38,7 +38,10 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
         owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
         for folder in ("models", "snapshots"):
             sweep(home / folder)
-        migrations.upgrade(settings.database_url)
+        if not is_current(settings.database_url):
+            import migrations  # Alembic takes longer to load than all of the rest together
+
+            migrations.upgrade(settings.database_url)
         with Catalogue(settings.database_url) as catalogue:
             yield catalogue
     finally:

@@ -1,9 +1,9 @@
 """The catalogue: what is known about shows, characters, pictures, models and snapshots, read and written.
 
-It mirrors the library that was published last; a snapshot brings along the rows that it needs to answer. Of every
-library that was scanned it remembers the files, so that the next scan is short. Plain values go in and come out, rows
-of the database never do. Not here: the tables (`tables`), their upgrades (`migrations`), the files of a snapshot
-(`snapshots`).
+It mirrors the library that was published last, and keeps the rows of pictures that left it while a snapshot holds them,
+so that a rollback misses nothing. Of every library that was scanned it remembers the files, so that the next scan is
+short. Plain values go in and come out, rows of the database never do. Not here: the tables (`tables`), their upgrades
+(`migrations`), the files of a snapshot (`snapshots`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from recommender.tables import (
     Collected,
     Files,
     Forgotten,
+    FormerPictures,
     Models,
     Pictures,
     Publications,
@@ -207,17 +208,34 @@ class Catalogue:
         return _model(row._asdict())
 
     def picture(self, picture_id: str) -> PictureRow:
-        """Return the picture with this id. Raises NotFound."""
+        """Return the picture with this id, of the published library or of an earlier one. Raises NotFound."""
         with self._reading() as connection:
-            row = connection.execute(select(Pictures.__table__).where(Pictures.id == picture_id)).one_or_none()
-        if row is None:
-            raise NotFound(f"there is no picture {picture_id!r}")
-        return PictureRow(**row._asdict())
+            for table in (Pictures, FormerPictures):
+                row = connection.execute(select(table.__table__).where(table.id == picture_id)).one_or_none()
+                if row is not None:
+                    return PictureRow(**row._asdict())
+        raise NotFound(f"there is no picture {picture_id!r}")
 
     def picture_ids(self) -> set[str]:
-        """Return the ids of all pictures."""
+        """Return the ids of all pictures of the published library."""
         with self._reading() as connection:
             return set(connection.scalars(select(Pictures.id)))
+
+    def pictures(self) -> list[PictureRow]:
+        """Return all pictures of the published library, in no particular order."""
+        with self._reading() as connection:
+            return [PictureRow(*values) for values in _each(connection, select(Pictures.__table__))]
+
+    def former_picture_ids(self) -> set[str]:
+        """Return the ids of the pictures that left the published library and are kept for snapshots that hold them."""
+        with self._reading() as connection:
+            return set(connection.scalars(select(FormerPictures.id)))
+
+    def drop_former_pictures(self, pictures: Iterable[str]) -> None:
+        """Drop rows of pictures that left the published library, once no snapshot holds them any more."""
+        with self._writing() as connection:
+            statement = delete(FormerPictures).where(_FORMER.c.id == bindparam("gone"))
+            _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
 
     def counts(self) -> Counts:
         """Return how many shows, characters and pictures there are, all at the same moment."""
@@ -273,7 +291,12 @@ class Catalogue:
         with self._reading() as connection:
             queries = (
                 select(table.library, table.path).where(column == picture)
-                for table, column in ((Files, Files.picture), (Collected, Collected.picture), (Pictures, Pictures.id))
+                for table, column in (
+                    (Files, Files.picture),
+                    (Collected, Collected.picture),
+                    (Pictures, Pictures.id),
+                    (FormerPictures, FormerPictures.id),
+                )
             )
             return {(library, path) for query in queries for library, path in connection.execute(query)}
 
@@ -292,7 +315,7 @@ class Catalogue:
     def forget_pictures(self, pictures: Sequence[str]) -> None:
         """Drop every row about pictures but that they are forgotten; characters and shows that lose all go as well."""
         with self._writing() as connection:
-            for column in (Pictures.id, Files.picture, Collected.picture):
+            for column in (Pictures.id, FormerPictures.id, Files.picture, Collected.picture):
                 statement = delete(column.class_).where(column == bindparam("gone"))
                 _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
             connection.execute(delete(Characters).where(Characters.label.not_in(select(Pictures.character))))
@@ -324,16 +347,17 @@ class Catalogue:
         with self._writing() as connection:
             _use(connection, name)
 
-    def publish(self, info: SnapshotInfo, library: LibraryRows) -> None:
+    def publish(self, info: SnapshotInfo, library: LibraryRows, *, same_pictures: bool = False) -> None:
         """Make `info` the published snapshot and `library` all that the catalogue knows, in one transaction.
 
-        Only rows that differ are written. Raises NotFound for an unknown model, BadLibrary for rows that contradict one
-        another, SnapshotError where a snapshot of that id and another content exists.
+        Only rows that differ are written; those of pictures are not even read where the caller, who is the one that may
+        write, has found that they are the same. Raises NotFound for an unknown model, BadLibrary for rows that
+        contradict one another, SnapshotError where a snapshot of that id and another content exists.
         """
         with self._writing() as connection:
             if connection.scalar(select(Models.name).where(Models.name == info.model)) is None:
                 raise _no_model(info.model)
-            _replace_library(connection, library)
+            _replace_library(connection, library, same_pictures=same_pictures)
             known = connection.scalar(select(Snapshots.digest).where(Snapshots.id == info.id))
             if known is None:
                 columns = Base.metadata.tables["snapshots"].columns.keys()
@@ -423,6 +447,7 @@ def _publish(connection: Connection, snapshot_id: str) -> None:
     connection.execute(insert(Publications).values(snapshot=snapshot_id, published=now))
 
 
+_FORMER = Base.metadata.tables["former_pictures"]
 _FILE_COLUMNS = tuple(field.name for field in fields(FileRow))
 
 # One row as the database holds it, its values in the order of the table's columns.
@@ -471,19 +496,31 @@ class _Wanted:
         return [self.table.columns[name] == value for name, value in self.shared.items()]
 
 
-def _replace_library(connection: Connection, library: LibraryRows) -> None:
-    """Make shows, characters and pictures those of `library`, writing only what differs."""
+def _replace_library(connection: Connection, library: LibraryRows, *, same_pictures: bool) -> None:
+    """Make shows, characters and, unless they are known to be, pictures those of `library`, writing what differs."""
     picture_columns = Base.metadata.tables["pictures"].columns.keys()
     tables = [
         _wanted("shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))),
         _wanted("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
-        _wanted("pictures", library.pictures, attrgetter(*picture_columns)),
     ]
+    if not same_pictures:
+        tables.append(_wanted("pictures", library.pictures, attrgetter(*picture_columns)))
     # Removed only after all is written: a picture can move to another character before the cascade of its former one
     # would take it along.
     gone = [wanted.write_changes(connection) for wanted in tables]
+    if not same_pictures:
+        _retire(connection, gone[-1])
     for wanted, keys in zip(tables, gone, strict=True):
         wanted.delete(connection, keys)
+
+
+def _retire(connection: Connection, pictures: Sequence[str]) -> None:
+    """Keep the rows of pictures that are about to leave the library; one that has come back is no former one."""
+    present = Base.metadata.tables["pictures"]
+    connection.execute(delete(_FORMER).where(_FORMER.c.id.in_(select(present.c.id))))
+    leaving = select(present).where(present.c.id == bindparam("gone"))
+    statement = insert(_FORMER).from_select(list(_FORMER.columns.keys()), leaving)
+    _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
 
 
 def _wanted(

@@ -67,6 +67,14 @@ COMMANDS = {
         "indexer.commands:snapshots",
         "List the snapshots, newest first; a star marks the one that is published.",
     ),
+    "verify": (
+        "indexer.commands:verify",
+        "Check every snapshot, every embedding, and the catalogue against the index; change nothing.",
+    ),
+    "prune": (
+        "indexer.commands:prune",
+        "Remove what nothing refers to any more: old snapshots, embeddings of old models, thumbnails.",
+    ),
     "rollback": (
         "indexer.commands:rollback",
         "Publish SNAPSHOT again; without one, the newest that is older than the published one.",
@@ -174,7 +182,12 @@ def settings_of(home: Path | None) -> Settings:
     return Settings.from_env(os.environ, home=home)
 
 
+def one_line(text: str) -> str:
+    r"""Return a text such that a terminal shows one line: control characters, which names of files may hold, as \n."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 def _end(line: str, code: int) -> None:
     """Print one line on stderr and exit."""
-    click.echo(f"sokkuri: {line}", err=True)
+    click.echo(f"sokkuri: {one_line(line)}", err=True)
     sys.exit(code)

@@ -39,6 +39,11 @@ class Settings:
     cache: int = 256
     """Of how many pictures a server remembers what its model said, for when one is sent again; 0 means of none."""
 
+    max_rejects: float = 0.5
+    """The share of a library's pictures, 0 to 1, that may be left out; beyond it a reindex stops before publishing."""
+    max_drift: float = 0.8
+    """The share of nearest neighbours, 0 to 1, that may be others than so far; beyond it a reindex stops likewise."""
+
     contact: str = ""
     """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""
     host_delay: float = 1.0

@@ -16,6 +16,7 @@ already describe the next snapshot while this one is still being served. Not her
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,7 @@ from recommender.types import TYPE_NAMES, Character, Filters, Matrix, PictureId,
 
 FORMAT = 1
 MANIFEST = "snapshot.json"
+INDEX = "index.faiss"
 REMEDY = "run `sokkuri rollback` to serve the one before, or `sokkuri reindex LIBRARY` to build it anew"
 
 
@@ -100,6 +102,11 @@ class Snapshot:
         passing = np.array([_passes(character, filters) for character in self.roster.characters], dtype=bool)
         return np.asarray(passing[self.character_of])
 
+    def holds(self, content: SnapshotContent) -> bool:
+        """Tell whether a new snapshot has the very same vectors: of one space, for the same pictures, row by row."""
+        same_space = self.info.space == content.space.fingerprint
+        return same_space and self.pictures.tobytes() == bytes.fromhex("".join(content.pictures))
+
 
 def _passes(character: Character, filters: Filters) -> bool:
     """Tell whether the filters let a character's pictures through. A show without a year passes no year limit."""
@@ -115,7 +122,10 @@ def _passes(character: Character, filters: Filters) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotContent:
-    """What a new snapshot is made of. `vectors` are unit length and in the order of `pictures`."""
+    """What a new snapshot is made of. `vectors` are unit length and in the order of `pictures`.
+
+    They are not needed where `index_of` is the folder of a snapshot with the very same ones: its index is shared.
+    """
 
     model: str
     model_digest: str
@@ -124,6 +134,7 @@ class SnapshotContent:
     characters: Sequence[Character]
     vectors: Matrix
     created: str
+    index_of: Path | None = None
 
 
 def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path], None]) -> SnapshotInfo:
@@ -134,7 +145,7 @@ def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path
     roster = Hierarchy.of(set(content.characters))
     numbers = roster.character_space.positions
     with written_aside(folder) as aside:
-        FaissIndex.build(content.vectors).save(aside / "index.faiss")
+        _put_index(content, aside / INDEX)
         identities = np.frombuffer(bytes.fromhex("".join(content.pictures)), dtype=np.uint8).reshape(-1, 32)
         np.save(aside / "pictures.npy", identities)
         np.save(aside / "characters.npy", np.array([numbers[c.label] for c in content.characters], dtype=np.int64))
@@ -159,6 +170,17 @@ def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path
     return info
 
 
+def _put_index(content: SnapshotContent, file: Path) -> None:
+    """Build the index, or share that of a snapshot with the same vectors: files of snapshots never change."""
+    if content.index_of is None:
+        FaissIndex.build(content.vectors).save(file)
+        return
+    try:
+        file.hardlink_to(content.index_of / INDEX)
+    except OSError:  # this file system has no hard links
+        shutil.copyfile(content.index_of / INDEX, file)
+
+
 def open_snapshot(folder: Path, digest: str) -> Snapshot:
     """Open a snapshot whose manifest has the SHA-256 `digest`. Raises Corrupt, naming the file that is not whole."""
     check_files(folder, {MANIFEST: digest}, REMEDY)
@@ -169,7 +191,7 @@ def open_snapshot(folder: Path, digest: str) -> Snapshot:
     snapshot = Snapshot(
         info=_info(manifest, digest),
         model_digest=manifest["model_digest"],
-        index=FaissIndex.open(folder / "index.faiss"),
+        index=FaissIndex.open(folder / INDEX),
         pictures=np.load(folder / "pictures.npy", allow_pickle=False),
         character_of=np.load(folder / "characters.npy", allow_pickle=False),
         roster=Hierarchy.from_json(json.loads((folder / "roster.json").read_text(encoding="utf-8"))),
@@ -178,6 +200,16 @@ def open_snapshot(folder: Path, digest: str) -> Snapshot:
     if len(counts) > 1:
         raise Corrupt(f"{shown(folder)} holds {sorted(counts)} pictures, depending on the file: {REMEDY}")
     return snapshot
+
+
+def space_of(folder: Path) -> EmbeddingSpace:
+    """Return the space of a snapshot's vectors, without opening it. Raises Corrupt."""
+    try:
+        fields = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["space"])
+        fields.pop("fingerprint")
+        return EmbeddingSpace.from_json(fields)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Corrupt(f"{shown(folder / MANIFEST)} is damaged: {REMEDY}") from None
 
 
 def _info(manifest: dict[str, Any], digest: str) -> SnapshotInfo:

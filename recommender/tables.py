@@ -34,7 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from recommender.errors import BadLibrary, Busy, CatalogueVersion, Corrupt, SettingError, SnapshotError
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that makes the tables below. Revisions are numbered, so that their names sort by age."""
 
 WAIT_SECONDS = 5
@@ -108,6 +108,25 @@ class Pictures(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     character: Mapped[str] = mapped_column(ForeignKey("characters.label", ondelete="CASCADE"), index=True)
+    path: Mapped[str]
+    library: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    format: Mapped[str]
+    bytes: Mapped[int]
+
+
+class FormerPictures(Base):
+    """Pictures that left the published library, for snapshots that still hold them; the columns are as in `Pictures`.
+
+    Their characters may be gone: nothing here refers to another table.
+    """
+
+    __tablename__ = "former_pictures"
+    __table_args__ = (CheckConstraint("length(id) = 64", name="id_length"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    character: Mapped[str]
     path: Mapped[str]
     library: Mapped[str]
     width: Mapped[int]
@@ -314,6 +333,19 @@ def revision_of(connection: Connection) -> str | None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
+
+
+def is_current(url: str) -> bool:
+    """Tell whether the database at `url` is there and has the tables of this version; nothing is created or changed."""
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return False
+    engine = open_engine(url)
+    try:
+        with translated_errors(), engine.connect() as connection:
+            return revision_of(connection) == REVISION
+    finally:
+        engine.dispose()
 
 
 def refuse_older(revision: str | None) -> None:

@@ -15,6 +15,8 @@ from bench.collect import Effort, in_peace, killed_and_resumed
 from bench.crowd import Pictures
 from bench.engine import QUICK as QUICK_ENGINES
 from bench.engine import measure_engines
+from bench.reindex import Effort as ReindexEffort
+from bench.reindex import measure_reindexing
 from bench.report import publish
 from bench.serve import Effort as Serving
 from bench.serve import measure_serving
@@ -95,6 +97,20 @@ def test_bench_collect_measures_what_it_promises(tmp_path: Path) -> None:
     assert (killed["refetched"], killed["forbidden_requests"]) == (0, 0)
     assert killed["collected"] + killed["interrupted"] == effort.pictures
     assert killed["recovered"] == killed["interrupted"]
+
+
+def test_bench_reindex_measures_what_it_promises(tmp_path: Path) -> None:
+    """On few pictures: every figure that is compared has its name, and no kill loses, repeats or interrupts a thing."""
+    effort = ReindexEffort(pictures=120, repeats=1, jpegs=40, kills=3, kept=30)
+    measured = measure_reindexing(effort)
+    figures = measured.figures
+    assert figures["kills"] == 3
+    assert (figures["failed_queries"], figures["lost_embeddings"], figures["repeated_embeddings"]) == (0, 0, 0)
+    assert figures["answered_queries"] > 0
+    assert figures["findings"] == 0
+    assert all(figures[name] > 0 for name in ("unchanged_100k_s", "one_changed_100k_s", "over_engine"))
+    publish(measured, tmp_path / "figures.json")
+    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["machine"]["cores"] >= 1
 
 
 def test_bench_engine_measures_what_it_promises(tmp_path: Path) -> None:

@@ -86,9 +86,12 @@ def character(show: str, character: str) -> Json:
 
 @blueprint.get("/pictures/<picture>")
 def picture(picture: str) -> Json:
-    """Describe a stored picture."""
+    """Describe a stored picture, by the snapshot's names: the catalogue may be of another day."""
     row = wiring().publication.catalogue.picture(checked_id(picture))
-    shown = character_to_json(current().character(row.character))
+    recommender = current()
+    place = recommender.snapshot.row(picture)
+    found = recommender.character(row.character) if place is None else recommender.snapshot.character(place)
+    shown = character_to_json(found)
     size = {"width": row.width, "height": row.height, "format": row.format, "bytes": row.bytes}
     return _addresses(row.id) | shown | size
 

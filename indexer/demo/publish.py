@@ -57,7 +57,7 @@ def publish(settings: Settings, plan: Plan, *, retrain: bool = False) -> None:
 
     The model that comes with Sokkuri is used where it fits; `retrain` learns one anew, as `sokkuri train` does.
     """
-    from indexer.reindex import reindex
+    from indexer.reindex import ReindexOptions, reindex
 
     with workplace(settings, "demo") as catalogue:
         with progress("drawing the demo world") as told:
@@ -66,7 +66,8 @@ def publish(settings: Settings, plan: Plan, *, retrain: bool = False) -> None:
             shipped.install(settings.home, world.library, catalogue)
         else:
             _trained(settings, catalogue, plan, world)
-        reindex(settings, catalogue, world.library)
+        # A newer Sokkuri may draw another world, of which no picture is known: that is no reason to stop.
+        reindex(settings, catalogue, world.library, ReindexOptions(accept=True))
 
 
 def _trained(settings: Settings, catalogue: Catalogue, plan: Plan, world: World) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 
 from recommender.encoder import ModelEncoder
@@ -16,6 +18,7 @@ from recommender.exports import PRECISIONS, Export
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
+from recommender.types import DecodedImage, Matrix
 
 ENGINES = ("auto", "torch", "openvino")
 
@@ -50,11 +53,12 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
     """Open a model's backbone with the engine of the settings, for a new snapshot.
 
     `auto` takes the fastest export that was measured on this kind of processor to be faster than torch, else torch, and
-    logs why where there are exports; where torch is not installed, any export that runs. Raises ModelError or Corrupt.
+    logs why where there are exports; where torch is not installed, any export that runs. torch itself is loaded when
+    the first picture comes. Raises ModelError or Corrupt.
     """
     _require_engine(settings)
     if settings.engine == "torch":
-        return _torch(folder, settings)
+        return _TorchWhenAsked(folder, settings)
     exports, trouble = _exports(folder)
     without_torch = find_spec("torch") is None
     for export in sorted(exports, key=lambda export: -export.bulk_over_torch):
@@ -70,7 +74,7 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
         logger.warning("torch runs %s: %s", folder.name, "; ".join(map(str, trouble)))
     else:
         logger.info("torch runs %s, which has no export: `sokkuri export` makes one", folder.name)
-    return _torch(folder, settings)
+    return _TorchWhenAsked(folder, settings)
 
 
 def _exports(folder: ModelFolder) -> tuple[list[Export], list[SokkuriError]]:
@@ -91,6 +95,22 @@ def _require_engine(settings: Settings) -> None:
     """Raise SettingError for an engine that there is not."""
     if settings.engine not in ENGINES:
         raise SettingError(f"SOKKURI_ENGINE has to be one of {', '.join(ENGINES)}, not {settings.engine!r}")
+
+
+class _TorchWhenAsked:
+    """A model's own backbone, which is opened when the first picture comes: loading torch takes seconds."""
+
+    def __init__(self, folder: ModelFolder, settings: Settings) -> None:
+        self.space = folder.space
+        self.engine = f"torch-{folder.space.precision}"
+        self._open = partial(_torch, folder, settings)
+        self._opened: Backbone | None = None
+
+    def features(self, images: Sequence[DecodedImage]) -> Matrix:
+        """Return an (n, dimension) float32 matrix, a row for each picture. Raises EngineMissing or Corrupt."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened.features(images)
 
 
 def _torch(folder: ModelFolder, settings: Settings) -> Backbone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.embed import BATCH, Embedder, EmbeddingTable, StoredVectors
+from indexer.embed import BATCH, FLUSHED_EVERY, Embedder, EmbeddingTable, StoredVectors, examine
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.images import decode
@@ -182,6 +183,63 @@ def test_a_flipped_bit_in_the_last_record_is_noticed(tmp_path: Path, position: i
     data[3 * RECORD + position] ^= 4
     _file(tmp_path).write_bytes(data)
     assert _require_whole(tmp_path) == 3
+
+
+def test_good_records_behind_a_bad_one_stay(tmp_path: Path) -> None:
+    """A power cut may keep a later page and lose an earlier one: only what is bad is taken out."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(9))
+    data = bytearray(_file(tmp_path).read_bytes())
+    for row in (3, 5, 8):
+        data[row * RECORD : (row + 1) * RECORD] = bytes(RECORD)
+    _file(tmp_path).write_bytes(data)
+    kept = [0, 1, 2, 4, 6, 7]
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert len(table) == len(kept)
+        assert np.array_equal(table.features([_id(number) for number in kept])[:], _rows(kept))
+
+
+def test_every_record_can_be_checked(tmp_path: Path) -> None:
+    """An examination names the rows whose checksum is wrong, wherever they are, and changes nothing."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(700))
+    data = bytearray(_file(tmp_path).read_bytes())
+    for row, position in ((0, 0), (350, 33), (699, RECORD - 1)):
+        data[row * RECORD + position] ^= 1
+    _file(tmp_path).write_bytes(bytes(data) + data[RECORD : 2 * RECORD] + b"torn")
+    state = examine(_file(tmp_path).parent)
+    assert (state.damaged, state.repeated, state.torn) == ((0, 350, 699), 1, 4)
+    assert state.space == SPACE.unprojected
+    assert state.pictures == {bytes.fromhex(_id(number)) for number in range(700) if number not in (0, 350, 699)}
+    assert _file(tmp_path).stat().st_size == 701 * RECORD + 4
+
+
+def test_what_was_not_flushed_is_all_that_a_power_cut_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what was written after the last fsync any page may be zeros or missing; all before it is read again."""
+    flushed: list[int] = []
+
+    def noted(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    table = EmbeddingTable.open(tmp_path, SPACE)
+    for start in range(0, 1000, BATCH):
+        _append(table, range(start, min(start + BATCH, 1000)))
+    safe, written = flushed[-1], _file(tmp_path).read_bytes()
+    assert 1000 - FLUSHED_EVERY - BATCH <= safe // RECORD < 1000
+    table.close()
+    moments = np.random.default_rng(0)
+    for _ in range(20):
+        data = bytearray(written[: moments.integers(safe, len(written) + 1)])
+        for page in range(safe, len(data), 512):
+            if moments.random() < 0.5:
+                data[page : page + 512] = bytes(len(data[page : page + 512]))
+        _file(tmp_path).write_bytes(data)
+        with EmbeddingTable.open(tmp_path, SPACE) as opened:
+            known = [number for number in range(1000) if _id(number) in opened]
+            assert known[: safe // RECORD] == list(range(safe // RECORD))
+            assert np.array_equal(opened.features([_id(number) for number in known])[:], _rows(known))
+            assert len(opened) == len(known)
 
 
 def _append_for_ever(home: Path) -> None:

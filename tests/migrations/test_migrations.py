@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -50,10 +51,9 @@ def fill(url: str) -> None:
         catalogue.remember_collected([row])
         catalogue.remember_forgotten(["b" * 64], "2025-01-01T00:00:00Z")
         catalogue.add_model(ModelRow("model", "vgg19", digest="d", space="s", created="2025-01-01T00:00:00+00:00"))
-        catalogue.publish(
-            SnapshotInfo("snapshot", "model", "s", 1, 1, 1, created="2025-01-01T00:00:00+00:00", digest="d"),
-            LibraryRows(((show, {"studio": "S"}),), (hero,), (picture,)),
-        )
+        info = SnapshotInfo("snapshot", "model", "s", 1, 1, 1, created="2025-01-01T00:00:00+00:00", digest="d")
+        for published in (replace(picture, id=PictureId("c" * 64)), picture):
+            catalogue.publish(info, LibraryRows(((show, {"studio": "S"}),), (hero,), (published,)))
 
 
 def rows(file: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -153,7 +153,7 @@ def test_upgrade_from_first(file: Path, url: str) -> None:
     downgrade(url, "0001")
     assert "files" not in rows(file)
     upgrade(url)
-    assert rows(file) == before | {"files": [], "collected": [], "forgotten": []}
+    assert rows(file) == before | {"files": [], "collected": [], "forgotten": [], "former_pictures": []}
 
 
 def test_upgrade_from_second(file: Path, url: str) -> None:
@@ -164,7 +164,18 @@ def test_upgrade_from_second(file: Path, url: str) -> None:
     downgrade(url, "0002")
     assert not {"collected", "forgotten"} & rows(file).keys()
     upgrade(url)
-    assert rows(file) == before | {"collected": [], "forgotten": []}
+    assert rows(file) == before | {"collected": [], "forgotten": [], "former_pictures": []}
+
+
+def test_upgrade_from_third(file: Path, url: str) -> None:
+    """A catalogue of the third revision keeps every row, and begins without pictures that left the library."""
+    upgrade(url)
+    fill(url)
+    before = rows(file)
+    downgrade(url, "0003")
+    assert "former_pictures" not in rows(file)
+    upgrade(url)
+    assert rows(file) == before | {"former_pictures": []}
 
 
 def test_failed_migration(file: Path, url: str) -> None:

@@ -117,6 +117,8 @@ READS: list[Callable[[Catalogue], object]] = [
     Catalogue.models,
     Catalogue.model_in_use,
     Catalogue.picture_ids,
+    Catalogue.pictures,
+    Catalogue.former_picture_ids,
     Catalogue.counts,
     lambda catalogue: catalogue.files("/library"),
     lambda catalogue: catalogue.model("first"),
@@ -148,6 +150,7 @@ def test_write_to_missing_file(tmp_path: Path) -> None:
 def test_empty_catalogue(catalogue: Catalogue) -> None:
     """A catalogue without rows answers lists with nothing and says what to run where one row is asked for."""
     assert (catalogue.snapshots(), catalogue.models(), catalogue.picture_ids()) == ([], [], set())
+    assert (catalogue.pictures(), catalogue.former_picture_ids()) == ([], set())
     assert catalogue.counts() == Counts(0, 0, 0)
     with pytest.raises(NoSnapshot, match="sokkuri reindex LIBRARY"):
         catalogue.published()
@@ -317,6 +320,31 @@ def test_publish_replaces_the_library(filled: Catalogue, file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         first = connection.execute("SELECT title, year, extra FROM shows ORDER BY slug").fetchone()
     assert first == ("Renamed", None, '{"rank": "1"}')
+
+
+def test_pictures_that_left_are_kept_for_snapshots(filled: Catalogue) -> None:
+    """A picture that a newer library lacks is found as it was, without its character; coming back it is no former one.
+
+    It counts as no picture of the library, and goes when it is dropped or forgotten.
+    """
+    library = library_of(shows=2, pictures=20)
+    fewer = library_of(shows=1, pictures=4)
+    filled.publish(snapshot("two", day=2), fewer)
+    kept = {row.id for row in fewer.pictures}
+    gone = {row.id: row for row in library.pictures if row.id not in kept}
+    assert filled.former_picture_ids() == set(gone)
+    assert {row.id: filled.picture(row.id) for row in gone.values()} == gone
+    assert filled.picture_ids() == kept == {row.id for row in filled.pictures()}
+    assert filled.counts().pictures == 4
+    back = library_of(shows=2, pictures=10, folder="/elsewhere")
+    filled.publish(snapshot("three", day=3), back)
+    assert filled.picture(back.pictures[7].id) == back.pictures[7]
+    assert filled.former_picture_ids() == {row.id for row in library.pictures[10:]}
+    filled.drop_former_pictures([library.pictures[10].id])
+    filled.forget_pictures([library.pictures[11].id])
+    assert filled.former_picture_ids() == {row.id for row in library.pictures[12:]}
+    with pytest.raises(NotFound):
+        filled.picture(library.pictures[10].id)
 
 
 def test_moved_picture_survives(filled: Catalogue) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from flask.testing import FlaskClient
 
+from recommender.catalogue import Catalogue, LibraryRows
 from recommender.types import PictureId
-from tests.web.world import EACH, World, draw
+from tests.web.world import CHARACTERS, EACH, SHOWS, World, draw
 
 API = "/api/v1"
 
@@ -191,3 +194,19 @@ def test_thumbnail_that_is_missing(own_client: FlaskClient, own_world: World) ->
     (own_world.settings.home / "thumbnails" / picture[:2] / f"{picture}.jpg").unlink()
     response = own_client.get(f"{API}/pictures/{picture}/thumbnail")
     assert (response.status_code, response.content_type) == (404, "application/problem+json")
+
+
+def test_a_picture_of_an_earlier_library_is_served_after_a_rollback(own_world: World, own_client: FlaskClient) -> None:
+    """What the newest library dropped, or gave to another character, is shown as the served snapshot has it."""
+    dropped, moved = own_world.pictures[0], own_world.pictures[-1]
+    other = replace(moved, character=CHARACTERS[0].label)
+    with Catalogue(own_world.settings.database_url) as catalogue:
+        served = catalogue.published()
+        newer = replace(served, id="s2", created="2026-01-02T00:00:00+00:00", digest="1" * 64)
+        pictures = (*own_world.pictures[1:-1], other)
+        catalogue.publish(newer, LibraryRows(tuple((show, {}) for show in SHOWS), CHARACTERS, pictures))
+        catalogue.republish(served.id)
+    answer = own_client.get(f"/api/v1/pictures/{dropped.id}").get_json()
+    assert (answer["character"], answer["width"]) == (dropped.character, dropped.width)
+    assert own_client.get(f"/api/v1/pictures/{dropped.id}/file").data == (own_world.library / dropped.path).read_bytes()
+    assert own_client.get(f"/api/v1/pictures/{moved.id}").get_json()["character"] == moved.character

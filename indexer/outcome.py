@@ -1,0 +1,87 @@
+"""What a reindex comes to: its report, and what speaks against publishing what it made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from indexer.drift import Drift
+from indexer.library import Reject
+from recommender.errors import BuildError
+from recommender.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ReindexReport:
+    """What a reindex did. `snapshot` is None after a dry run, and where `held` says why nothing was published.
+
+    `drift` is None where there was nothing to compare with. `seconds` are those that the job waited for each stage.
+    """
+
+    snapshot: str | None
+    model: str
+    engine: str
+    pictures: int
+    characters: int
+    shows: int
+    added: int
+    changed: int
+    moved: int
+    removed: int
+    embedded: int
+    drift: Drift | None
+    held: str
+    rejects: tuple[Reject, ...]
+    seconds: dict[str, float]
+
+    @property
+    def pictures_per_second(self) -> float:
+        """How many pictures of the library were dealt with in a second of the whole run."""
+        return round((self.pictures + len(self.rejects)) / max(sum(self.seconds.values()), 1e-3), 1)
+
+    def to_text(self) -> str:
+        """Return the report for people."""
+        what = f"published {self.snapshot}" if self.snapshot else "dry run, nothing published"
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
+        text = (
+            f"{what}: {self.pictures} pictures of {self.characters} characters in {self.shows} shows "
+            f"(model {self.model}, {self.engine})\n"
+            f"{self.added} added, {self.changed} changed, {self.moved} moved, {self.removed} removed, "
+            f"{len(self.rejects)} left out, {self.embedded} newly embedded\n"
+            f"{self.pictures_per_second:.0f} pictures a second; seconds: {stages}"
+        )
+        return f"{text}\n{self.drift.to_text()}" if self.drift else text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        fields = {name: getattr(self, name) for name in (*self.__slots__, "pictures_per_second")}
+        return fields | {
+            "drift": self.drift.to_json() if self.drift else None,
+            "rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.rejects],
+        }
+
+
+class Held(BuildError):
+    """A reindex was stopped before it published: too much was left out, or answers would change too much."""
+
+    def __init__(self, report: ReindexReport) -> None:
+        super().__init__(report.held)
+        self.report = report
+
+
+def objection(settings: Settings, report: ReindexReport) -> str:
+    """Say what speaks against publishing; empty where nothing does."""
+    remedy = "nothing was published: `--accept` publishes it all the same"
+    left_out = len(report.rejects) / (len(report.rejects) + report.pictures)
+    if left_out > settings.max_rejects:
+        first = report.rejects[0]
+        return (
+            f"{left_out:.0%} of the pictures are left out (the first is {first.path}: {first.reason}), "
+            f"more than SOKKURI_MAX_REJECTS = {settings.max_rejects:g} allows; {remedy}"
+        )
+    if report.drift and 1.0 - report.drift.overlap > settings.max_drift:
+        return (
+            f"only {report.drift.to_text()}: a drift of {1.0 - report.drift.overlap:.2f}, "
+            f"more than SOKKURI_MAX_DRIFT = {settings.max_drift:g} allows; {remedy}"
+        )
+    return ""

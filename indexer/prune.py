@@ -1,0 +1,152 @@
+"""Pruning: what nothing refers to any more is removed. What is served, or could be served by a rollback, stays.
+
+Rows go before files: a run that is killed leaves files that nobody knows of, and the next run finds them. Not here:
+pictures that somebody wants removed (`indexer.collect.forget`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recommender.catalogue import Catalogue
+from recommender.embeddings import EmbeddingSpace
+from recommender.errors import Corrupt
+from recommender.exports import FOLDER, MANIFEST, PRECISIONS
+from recommender.folders import shown
+from recommender.modelfolder import MANIFEST as MODEL
+from recommender.settings import Settings
+from recommender.snapshots import space_of
+
+KEPT = 3
+"""How many of the newest snapshots stay, beside the one that is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What was, or in a dry run would be, removed: snapshots and tables of embeddings by name, thumbnails, bytes.
+
+    `pictures` counts the rows of pictures that left the library and that no snapshot holds any more.
+    """
+
+    snapshots: tuple[str, ...]
+    embeddings: tuple[str, ...]
+    thumbnails: int
+    pictures: int
+    bytes: int
+    dry_run: bool
+
+    def to_text(self) -> str:
+        """Return the report for people."""
+        what = "dry run, nothing removed" if self.dry_run else "removed"
+        names = [f"snapshot {name}" for name in self.snapshots]
+        names += [f"embeddings {name}, which no model and no snapshot uses" for name in self.embeddings]
+        summary = (
+            f"{what}: {len(self.snapshots)} snapshots, {len(self.embeddings)} tables of embeddings, "
+            f"{self.thumbnails} thumbnails, {self.bytes / 1e6:.1f} MB"
+        )
+        return "\n".join([summary, *names])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return asdict(self)
+
+
+def prune(settings: Settings, catalogue: Catalogue, *, dry_run: bool = False) -> PruneReport:
+    """Remove what neither the published snapshot, nor the newest ones, nor any model needs.
+
+    Raises Corrupt where a snapshot that stays cannot tell what it needs: then nothing is removed.
+    """
+    home = settings.home
+    known = catalogue.snapshots()
+    kept = [info for number, info in enumerate(known) if number < KEPT or info.published]
+    staying = {info.id for info in kept}
+    rows = [info.id for info in known if info.id not in staying]
+    snapshots = [path for path in _folders(home / "snapshots") if path.name not in staying]
+    needed = _spaces(home, [home / "snapshots" / name for name in sorted(staying)])
+    tables = [path for path in _folders(home / "embeddings") if path.name not in needed]
+    held = _pictures(home, staying)
+    thumbnails = _thumbnails(home, held | catalogue.picture_ids())
+    former = catalogue.former_picture_ids() - held
+    freed = _sizes((*snapshots, *tables)) + sum(file.stat().st_size for file in thumbnails)
+    if not dry_run:
+        catalogue.drop_snapshots(rows)
+        catalogue.drop_former_pictures(former)
+        for folder in (*snapshots, *tables):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in thumbnails:
+            file.unlink(missing_ok=True)
+    return PruneReport(
+        snapshots=tuple(sorted({*rows, *(path.name for path in snapshots)})),
+        embeddings=tuple(path.name for path in tables),
+        thumbnails=len(thumbnails),
+        pictures=len(former),
+        bytes=freed,
+        dry_run=dry_run,
+    )
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the finished folders of a kind of artefact; `workplace` has swept the others."""
+    return sorted(path for path in parent.glob("*") if path.is_dir() and not path.name.startswith("."))
+
+
+def _spaces(home: Path, snapshots: list[Path]) -> set[str]:
+    """Return the tables of embeddings that snapshots, models and exports of models need, by name."""
+    spaces = [space_of(folder) for folder in snapshots]
+    for folder in _folders(home / "models"):
+        try:
+            spaces.append(_space(folder / MODEL))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise Corrupt(
+                f"{shown(folder / MODEL)} is damaged, and nobody can tell which embeddings it needs: "
+                "remove the folder, or restore it"
+            ) from None
+        for precision in PRECISIONS:
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                spaces.append(_space(folder / FOLDER / precision / MANIFEST))
+    return {space.unprojected.fingerprint for space in spaces}
+
+
+def _space(manifest: Path) -> EmbeddingSpace:
+    """Read the space that a model, or an export of one, says it is of; its other files need not be whole."""
+    return EmbeddingSpace.from_json(json.loads(manifest.read_text(encoding="utf-8"))["space"])
+
+
+def _pictures(home: Path, snapshots: set[str]) -> set[str]:
+    """Return the ids of all pictures that some snapshots hold. Raises Corrupt."""
+    held: set[str] = set()
+    for name in sorted(snapshots):
+        try:
+            rows = np.load(home / "snapshots" / name / "pictures.npy", allow_pickle=False)
+        except (OSError, ValueError):
+            raise Corrupt(f"snapshots/{name}/pictures.npy is damaged: run `sokkuri verify`") from None
+        held.update(row.tobytes().hex() for row in rows)
+    return held
+
+
+def _thumbnails(home: Path, wanted: set[str]) -> list[Path]:
+    """Return the thumbnails of other pictures than those, and what a crash left of unfinished ones."""
+    found = []
+    for folder in _folders(home / "thumbnails"):
+        with os.scandir(folder) as files:
+            found += [Path(file.path) for file in files if file.name.removesuffix(".jpg") not in wanted]
+    return found
+
+
+def _sizes(folders: Iterable[Path]) -> int:
+    """Return the bytes that removing some folders frees: a file that another snapshot shares is not freed."""
+    files = [file.stat() for folder in folders for file in folder.rglob("*")]
+    names = Counter(file.st_ino for file in files)
+    return sum(
+        file.st_size for file in {file.st_ino: file for file in files}.values() if names[file.st_ino] == file.st_nlink
+    )

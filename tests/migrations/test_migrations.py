@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from migrations import FOLDER, current, downgrade, head, migrating, upgrade
 from recommender.catalogue import Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import CatalogueVersion, Corrupt
-from recommender.tables import REVISION, Base, open_engine
+from recommender.tables import REVISION, Base, is_current, open_engine
 from recommender.types import Character, PictureId, Show, SnapshotInfo
 
 ROOT = FOLDER.parent
@@ -204,6 +204,16 @@ def test_newer(file: Path, url: str) -> None:
     with pytest.raises(CatalogueVersion, match="newer Sokkuri"):
         downgrade(url, "base")
     assert current(url) == "9999"
+
+
+def test_is_current(file: Path, url: str) -> None:
+    """Tables of this version are current, others and missing ones are not; asking creates nothing."""
+    assert not is_current(url)
+    assert not file.parent.exists()
+    upgrade(url)
+    assert is_current(url)
+    downgrade(url, "0003")
+    assert not is_current(url)
 
 
 def test_not_a_database(file: Path, url: str) -> None:

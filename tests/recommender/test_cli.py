@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from recommender.cli import COMMANDS, group, main
+from recommender.cli import COMMANDS, group, main, one_line
 
 SOKKURI = Path(sys.executable).with_name("sokkuri")
 HEAVY = ("torch", "torchvision", "faiss", "sklearn", "sqlalchemy", "PIL", "indexer", "bench")
@@ -230,3 +230,12 @@ def test_a_reader_that_goes_away_is_no_error_message() -> None:
     script = f"{SOKKURI} --help | true"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("そっくり ×", "そっくり ×"), ("a\nb\tc", r"a\nb\tc"), ("\x1b[31m", r"\x1b[31m"), ("\udcff", r"\udcff")],
+)
+def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
+    """Names of files may hold line breaks and terminal codes: a message stays one line, and changes no colour."""
+    assert one_line(text) == shown

@@ -22,8 +22,9 @@ STALLED_SECONDS = 10.0
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 """What `mallopt` of the GNU C library calls these two settings (malloc.h)."""
 _ARENAS = 2
-_OWN_PAGES = 262_144
-"""From so many bytes on, a block has pages of its own, which go back to the system with it: a decoded picture has."""
+_OWN_PAGES = 524_288
+"""From so many bytes on, a block has pages of its own, which go back to the system with it: a decoded picture has.
+Pieces of an upload are smaller: to get pages for each anew would take longer than to receive it."""
 
 
 def keep_memory_flat() -> None:

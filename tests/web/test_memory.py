@@ -19,7 +19,7 @@ def resident():
 
 def look_at_pictures():
     for _ in range(3):
-        pictures = [np.ones(size, np.uint8) for size in range(300_000, 900_000, 20_000)]
+        pictures = [np.ones(size, np.uint8) for size in range(600_000, 1_200_000, 20_000)]
         kept.append(np.ones(1000, np.uint8))
         del pictures
         together.wait()
@@ -38,7 +38,7 @@ print(resident() - before - sum(one.nbytes for one in kept))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library has heaps for each thread")
 def test_what_pictures_took_is_given_back() -> None:
-    """Twelve threads with 18 MB of pictures each leave next to nothing behind, and much more without the settings."""
+    """Twelve threads with 27 MB of pictures each leave next to nothing behind, and much more without the settings."""
     left = {}
     for how in ("flat", "as it is"):
         done = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True)

@@ -24,7 +24,7 @@ LISTEN, SERVE_AT = "web.commands:listen", "web.commands:serve_at"
 COMMANDS = {
     "demo": (
         "indexer.commands:demo",
-        "Draw twelve made-up shows, learn them, and serve them: works offline, with nothing but Sokkuri.",
+        "Draw twelve made-up shows and serve them: works offline, with nothing but Sokkuri.",
     ),
     "collect": (
         "indexer.commands:collect",

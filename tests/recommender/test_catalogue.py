@@ -500,15 +500,15 @@ def test_two_writers(filled: Catalogue, url: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_cost_of_one_change(filled: Catalogue) -> None:
-    """Publishing 20,000 pictures of which one changed takes well under a second."""
+    """Publishing 20,000 pictures of which one changed takes well under a second of computing."""
     library = library_of(shows=50, pictures=20_000)
-    started = time.perf_counter()
+    started = time.process_time()
     filled.publish(snapshot("two", day=2), library)
-    first = time.perf_counter() - started
+    first = time.process_time() - started
     changed = (replace(library.pictures[0], width=65), *library.pictures[1:])
-    started = time.perf_counter()
+    started = time.process_time()
     filled.publish(snapshot("three", day=3), replace(library, pictures=changed))
-    again = time.perf_counter() - started
+    again = time.process_time() - started
     print(f"20,000 pictures: first publication {first:.2f} s, one changed {again:.2f} s")  # noqa: T201  # shown with -s
     assert filled.picture(changed[0].id).width == 65
     assert again < 1.5
@@ -578,10 +578,10 @@ def test_cost_of_one_changed_file(catalogue: Catalogue) -> None:
         catalogue.remember_files("/library", rows)
     assert written == [("INSERT", CHUNK), ("INSERT", CHUNK), ("INSERT", 5)]
     rows[7] = replace(rows[7], size=1)
-    started = time.perf_counter()
+    started = time.process_time()
     with written_rows() as written:
         catalogue.remember_files("/library", [*rows[:-1], file_row(99_999)])
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     print(f"{len(rows):,} files, one changed: {seconds:.2f} s")  # noqa: T201  # shown with -s
     assert written == [("INSERT", 1), ("UPDATE", 1), ("DELETE", 1)]
     assert seconds < 1.5

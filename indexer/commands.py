@@ -345,16 +345,32 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
 )
 @library_argument
 @click.option("--dry-run", is_flag=True, help="Say what would change and publish nothing.")
+@click.option(
+    "--target-recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the ten nearest pictures that the index of a large library is tuned to find.  [default: 0.99]",
+)
+@click.option(
+    "--max-memory", type=click.IntRange(0), help="The most bytes that the index may hold in memory.  [default: any]"
+)
 @json_option
 @home_option
-def reindex(library: Path, home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def reindex(
+    library: Path,
+    home: Path | None,
+    target_recall: float | None,
+    max_memory: int | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.
 
     Only pictures that the model has never seen are embedded. A running server changes to the new snapshot by itself.
     """
     from indexer.reindex import reindex as run
 
-    settings = settings_of(home)
+    settings = settings_of(home, target_recall=target_recall, max_memory=max_memory)
     with workplace(settings, "reindex") as catalogue:
         report = run(settings, catalogue, library, dry_run=dry_run)
     if as_json:

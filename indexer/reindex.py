@@ -22,6 +22,7 @@ from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, NotFound
 from recommender.images import Limits, thumbnail
+from recommender.indexes.building import IndexOptions
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 from recommender.snapshots import SnapshotContent, open_snapshot
@@ -161,6 +162,7 @@ def _publish(settings: Settings, catalogue: Catalogue, made: _Made) -> str:
         characters=[entry.character for entry in entries],
         vectors=made.vectors,
         created=now(),
+        index=IndexOptions.of(settings),
     )
     info = write_checked(settings.home / "snapshots", content)
     catalogue.publish(info, rows_of(made.library))

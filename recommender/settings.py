@@ -36,6 +36,10 @@ class Settings:
     """How often a server looks for a newly published snapshot, in seconds."""
     queue: int = 32
     """How many pictures may wait for the model before the server answers 503."""
+    target_recall: float = 0.99
+    """The share of the ten nearest pictures that a large index is tuned to find, above 0 and at most 1."""
+    max_memory: int = 0
+    """The most bytes that an index may hold in memory; 0 means as many as its kind needs."""
 
     contact: str = ""
     """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""

@@ -2,13 +2,12 @@
 
 Vectors stand in for embeddings after projection: 256 numbers, in identities that belong to shows. The clustered ones
 lie close around their identity. The noisy ones are harder: drawn between stored embeddings of the home, with noise of
-half the distance to the fifth nearest, or, where nothing is published, twice as wide around their identity. All is
+half the distance to the fifth nearest, or, where nothing is published, half as wide again around their identity. All is
 timed in one run; queries are never stored.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from recommender.errors import SokkuriError
 from recommender.indexes import open_index
 from recommender.indexes.building import BLOCK, IndexOptions, IndexReport, build_index
 from recommender.indexes.faiss_index import FaissIndex
+from recommender.ports import NeighbourIndex
 from recommender.settings import Settings
 from recommender.snapshots import open_snapshot
 from recommender.types import Matrix
@@ -42,8 +42,8 @@ SHARES = (0.5, 0.05, 0.005, 0.0001)
 """How much the filters keep: whole identities, as a show or a type would."""
 LARGE = 1_000_000
 """The size that targets are set for, and its name in the figures."""
-COMPACT = (16, 8)
-"""Bytes of the shorter codes that are tried for the most compact index."""
+COMPACT = (16,)
+"""Bytes of the shorter codes that are tried for the most compact index, longest first."""
 ENOUGH = 0.95
 """The recall that the most compact index has to reach."""
 
@@ -128,13 +128,7 @@ def _compared(large: dict[str, Any]) -> dict[str, Any]:
 def _measured(drawn: Drawn, effort: Effort, name: str, lines: list[str]) -> dict[str, Any]:
     """Build every index of one set of vectors, and add a line for each."""
     truth = _truth(drawn.stored, drawn.queries)
-    exact = FaissIndex.build(drawn.stored)
-    plain = _timed(
-        lambda query: [one.row for one in exact.search(query, 10)], drawn.queries[: effort.exact_queries], truth
-    )
-    rate = _rate(lambda query: exact.search(query, 10), drawn.queries[: effort.exact_queries])
-    lines.append(_line(name, "exact", plain, rate, 4.0 * DIMENSION, None))
-    del exact
+    plain = _exact(drawn, truth, effort.exact_queries, name, lines)
     with TemporaryDirectory(prefix="sokkuri-bench-") as place:
         say(f"building {name}")
         report = build_index(Path(place), drawn.stored, IndexOptions())
@@ -143,10 +137,10 @@ def _measured(drawn: Drawn, effort: Effort, name: str, lines: list[str]) -> dict
         index = open_index(Path(place))
         opened = perf_counter() - started
         held = (_anonymous() - before) / len(drawn.stored)
-        timed = _timed(lambda query: [one.row for one in index.search(query, 10)], drawn.queries, truth)
-        rate = _rate(lambda query: index.search(query, 10), drawn.queries)
+        timed = _timed(_ten(index), drawn.queries, truth)
+        rate = _rate(_ten(index), drawn.queries)
         lines.append(_line(name, report.key, timed, rate, report.bytes_per_vector, report.build_seconds))
-        filters = _filtered(drawn, index.search, effort.filtered, lines)
+        filters = _filtered(drawn, index, effort.filtered, lines)
     measured = _figures(report, timed) | {
         "queries_per_s_2": rate,
         "open_s": opened,
@@ -160,6 +154,20 @@ def _measured(drawn: Drawn, effort: Effort, name: str, lines: list[str]) -> dict
     if len(drawn.stored) <= effort.yardstick and drawn.name == "clustered":
         measured["hnswlib"] = _yardstick(drawn, truth, name, lines)
     return measured
+
+
+def _exact(drawn: Drawn, truth: NDArray[np.int64], asked: int, name: str, lines: list[str]) -> Timed:
+    """Measure comparing with every vector."""
+    index = FaissIndex.build(drawn.stored)
+    timed = _timed(_ten(index), drawn.queries[:asked], truth)
+    rate = _rate(_ten(index), drawn.queries[:asked])
+    lines.append(_line(name, "exact", timed, rate, 4.0 * DIMENSION, None))
+    return timed
+
+
+def _ten(index: NeighbourIndex, mask: NDArray[np.bool_] | None = None) -> Search:
+    """Return a search for the ten rows nearest to a query."""
+    return lambda query: [one.row for one in index.search(query, 10, mask)]
 
 
 def _figures(report: IndexReport, timed: Timed) -> dict[str, Any]:
@@ -186,9 +194,7 @@ def _compact(drawn: Drawn, truth: NDArray[np.int64], name: str, lines: list[str]
         with TemporaryDirectory(prefix="sokkuri-bench-") as place:
             report = build_index(Path(place), drawn.stored, IndexOptions(ENOUGH, allowed, 0))
             index = open_index(Path(place))
-            timed = _timed(
-                lambda query, index=index: [one.row for one in index.search(query, 10)], drawn.queries, truth
-            )  # type: ignore[misc]
+            timed = _timed(_ten(index), drawn.queries, truth)
         lines.append(_line(name, report.key, timed, 0.0, report.bytes_per_vector, report.build_seconds))
         if timed.recall >= ENOUGH:
             best = _figures(report, timed)
@@ -198,7 +204,7 @@ def _compact(drawn: Drawn, truth: NDArray[np.int64], name: str, lines: list[str]
 def _yardstick(drawn: Drawn, truth: NDArray[np.int64], name: str, lines: list[str]) -> dict[str, Any] | None:
     """Measure hnswlib on the same vectors, where it is installed."""
     try:
-        hnswlib = importlib.import_module("hnswlib")
+        import hnswlib
     except ModuleNotFoundError:
         lines.append(f"{name:<20} hnswlib is not installed (pip install hnswlib): nothing from outside to compare with")
         return None
@@ -210,13 +216,17 @@ def _yardstick(drawn: Drawn, truth: NDArray[np.int64], name: str, lines: list[st
     built = perf_counter() - started
     # hnswlib reserves its memory at once and touches it as vectors come: what was touched is what it takes.
     held = (_anonymous() - before) / len(drawn.stored)
+
+    def search(query: NDArray[Any]) -> Sequence[int]:
+        return [int(row) for row in index.knn_query(query, 10, num_threads=1)[0][0]]
+
     timed = Timed(0.0, 0.0, 0.0)
     for width in (16, 32, 64, 128, 256, 512):
         index.set_ef(width)
-        timed = _timed(lambda query: index.knn_query(query, 10, num_threads=1)[0][0].tolist(), drawn.queries, truth)
+        timed = _timed(search, drawn.queries, truth)
         if timed.recall >= IndexOptions().target_recall:
             break
-    rate = _rate(lambda query: index.knn_query(query, 10, num_threads=1), drawn.queries)
+    rate = _rate(search, drawn.queries)
     lines.append(_line(name, "hnswlib M=16", timed, rate, held, built))
     return {
         "recall10": timed.recall,
@@ -227,7 +237,7 @@ def _yardstick(drawn: Drawn, truth: NDArray[np.int64], name: str, lines: list[st
     }
 
 
-def _filtered(drawn: Drawn, search: Callable[..., Any], asked: int, lines: list[str]) -> dict[str, Any]:
+def _filtered(drawn: Drawn, index: NeighbourIndex, asked: int, lines: list[str]) -> dict[str, Any]:
     """Measure searches among whole identities that make up each share."""
     found = {}
     generator = np.random.default_rng(3)
@@ -240,8 +250,8 @@ def _filtered(drawn: Drawn, search: Callable[..., Any], asked: int, lines: list[
         rows = np.flatnonzero(mask)
         queries = drawn.queries[:asked]
         truth = rows[_truth(drawn.stored[rows], queries)]
-        fewest = min(len(search(query, 10, mask)) for query in queries[:10])
-        timed = _timed(lambda query, mask=mask: [one.row for one in search(query, 10, mask)], queries, truth)  # type: ignore[misc]
+        fewest = min(len(index.search(query, 10, mask)) for query in queries[:10])
+        timed = _timed(_ten(index, mask), queries, truth)
         found[str(share)] = {
             "rows": len(rows),
             "recall10": timed.recall,
@@ -332,7 +342,7 @@ def clustered(size: int, queries: int, pool: Matrix | None, spread: float = 0.6,
 def noisy(size: int, queries: int, pool: Matrix | None) -> Drawn:
     """Draw vectors between near embeddings of the pool, with noise; without a pool, wide around identities."""
     if pool is None:
-        drawn = clustered(size, queries, None, spread=1.2, decay=1.0)
+        drawn = clustered(size, queries, None, spread=0.9, decay=0.5)
         return Drawn("noisy", drawn.stored, drawn.identities, drawn.queries)
     generator = np.random.default_rng(size)
     similarities, near = faiss.knn(pool, pool, 6, faiss.METRIC_INNER_PRODUCT)

@@ -20,15 +20,13 @@ from typing import Any, Protocol, Self
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from recommender.errors import BuildError, SettingError
 from recommender.indexes import EXACT, IVF
 from recommender.indexes.faiss_index import FaissIndex
-from recommender.indexes.ivf_index import CENTRE, LISTS, REPORT, VECTORS, Effort, IvfIndex, offsets_of
+from recommender.indexes.ivf_index import CENTRE, LISTS, REPORT, VECTORS, Effort, IvfIndex, Stored
 from recommender.indexes.tuning import Truth, latency, truth_of, tune
 from recommender.settings import Settings
-from recommender.types import Vector
 
 EXACT_NUMBERS = 2**24
 """Numbers in all vectors together up to which every search compares with each: 65,536 × 256, about 5 ms."""
@@ -36,6 +34,8 @@ FEWEST = 10_000
 """Fewer vectors than these cannot be sorted into lists that are worth it: they are compared with each as well."""
 BLOCK = 2**24
 """Numbers that are in memory at a time while an index is built: 64 MB of float32."""
+WIDEST = 32_767
+"""The largest number that 16 bits hold."""
 POINTS = 40
 """Vectors for each list that the lists are learned from; FAISS asks for 39 at least."""
 ROUNDS = 8
@@ -104,6 +104,7 @@ class IndexReport:
     mapped_bytes_per_vector: float
     build_seconds: float
     seconds: dict[str, float]
+    step: float = 0.0
     few: Effort | None = None
     many: Effort | None = None
 
@@ -142,7 +143,8 @@ def _chosen(count: int, dimension: int, options: IndexOptions) -> str:
             return f"IVF{lists},RaBitQfs"
         fitting = [parts for parts in range(SHORTEST, dimension // 4 + 1) if dimension % parts == 0 and parts <= spare]
         if fitting:
-            return f"IVF{lists},PQ{fitting[-1]}x{PQ_BITS}"
+            # np: without sorting the codes by their Hamming distance, which takes minutes and which nothing here uses.
+            return f"IVF{lists},PQ{fitting[-1]}x{PQ_BITS}np"
     raise BuildError(
         f"no index of {count:,} vectors of {dimension} numbers fits into {options.max_memory:,} bytes: "
         "allow more with --max-memory"
@@ -176,34 +178,32 @@ def _build_ivf(folder: Path, vectors: Vectors, key: str, options: IndexOptions) 
     """Build lists of codes and the file of vectors, and tune how far a search looks."""
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     started = perf_counter()
-    centre = _centre(vectors)
-    np.save(folder / CENTRE, centre)
-    offsets = _stored(folder / VECTORS, vectors, centre)
-    stored = perf_counter()
-    lists = _trained(key, offsets)
+    stored = _stored(folder / VECTORS, vectors)
+    np.save(folder / CENTRE, stored.centre)
+    written = perf_counter()
+    lists = _trained(key, stored)
     trained = perf_counter()
-    for rows in _blocks(offsets.shape):
-        lists.add(offsets[rows].astype(np.float32))
+    for rows in _blocks(vectors.shape):
+        lists.add(stored.less_centre(rows))
     faiss.write_index(lists, str(folder / LISTS))
     filled = perf_counter()
     truth = truth_of(vectors, _blocks(vectors.shape))
-    found = tune(
-        lambda efforts: IvfIndex(lists, centre, offsets, efforts), truth, int(lists.nlist), options.target_recall
-    )
+    found = tune(lambda efforts: IvfIndex(lists, stored, efforts), truth, int(lists.nlist), options.target_recall)
     return {
         "kind": IVF,
         "recall10": found.recall_few,
         "recall1000": found.recall_many,
         "latency_ms": found.latency_ms,
         "exact_latency_ms": _exact_latency(vectors, truth),
-        "bytes_per_vector": ((folder / LISTS).stat().st_size + centre.nbytes) / vectors.shape[0],
+        "bytes_per_vector": ((folder / LISTS).stat().st_size + stored.centre.nbytes) / vectors.shape[0],
         "mapped_bytes_per_vector": 2.0 * vectors.shape[1],
         "seconds": {
-            "store": stored - started,
-            "train": trained - stored,
+            "store": written - started,
+            "train": trained - written,
             "add": filled - trained,
             "measure": perf_counter() - filled,
         },
+        "step": stored.step,
         "few": found.efforts.few,
         "many": found.efforts.many,
     }
@@ -216,32 +216,42 @@ def _blocks(shape: Any) -> Iterator[slice]:
         yield slice(first, min(first + step, shape[0]))
 
 
-def _centre(vectors: Vectors) -> Vector:
-    """Return the mean of all vectors."""
+def _stored(file: Path, vectors: Vectors) -> Stored:
+    """Write the vectors less their mean to a file, in the finest steps that 16 bits allow, and return them mapped."""
     total = np.zeros(vectors.shape[1], dtype=np.float64)
+    lowest = np.full(vectors.shape[1], np.inf, dtype=np.float32)
+    highest = -lowest
     for rows in _blocks(vectors.shape):
-        total += vectors[rows].sum(axis=0, dtype=np.float64)
-    return np.asarray(total / vectors.shape[0], dtype=np.float32)
-
-
-def _stored(file: Path, vectors: Vectors, centre: Vector) -> NDArray[np.float16]:
-    """Write the vectors less the centre to a file of float16, and return it mapped."""
-    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=tuple(vectors.shape))
+        block = vectors[rows]
+        total += block.sum(axis=0, dtype=np.float64)
+        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
+    centre = (total / vectors.shape[0]).astype(np.float32)
+    widest = float(np.maximum(highest - centre, centre - lowest).max())
+    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.int16, shape=tuple(vectors.shape))
+    stored = Stored(centre, max(widest, 1e-9) / WIDEST, mapped)
     for rows in _blocks(vectors.shape):
-        mapped[rows] = offsets_of(vectors[rows], centre)
+        mapped[rows] = stored.rounded(vectors[rows])
     mapped.flush()
-    return mapped
+    return stored
 
 
-def _trained(key: str, offsets: NDArray[np.float16]) -> Any:
+def _trained(key: str, stored: Stored) -> Any:
     """Return empty lists of codes, learned from a sample of the stored vectors."""
-    lists: Any = faiss.index_factory(offsets.shape[1], key)
+    count, dimension = stored.offsets.shape
+    lists: Any = faiss.index_factory(dimension, key)
     lists.cp.niter, lists.cp.max_points_per_centroid = ROUNDS, POINTS
-    if hasattr(lists, "pq"):
-        lists.pq.cp.niter = PQ_ROUNDS
-    most = min(len(offsets), max(FEWEST, POINTS * lists.nlist), POINTS_NUMBERS // offsets.shape[1])
-    rows = np.sort(np.random.default_rng(0).choice(len(offsets), most, replace=False))
-    lists.train(offsets[rows].astype(np.float32))
+    most = min(count, max(FEWEST, POINTS * lists.nlist), POINTS_NUMBERS // dimension)
+    rows = np.sort(np.random.default_rng(0).choice(count, most, replace=False))
+    sample = stored.less_centre(rows)
+    if not hasattr(lists, "pq"):
+        lists.train(sample)
+        return lists
+    # The codes are learned in steps so short that threads would mostly wait for one another.
+    lists.train_q1(len(sample), faiss.swig_ptr(sample), False, lists.metric_type)
+    lists.pq.cp.niter = PQ_ROUNDS
+    faiss.omp_set_num_threads(1)
+    lists.train(sample)
+    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     return lists
 
 

@@ -2,13 +2,14 @@
 
 ```
 index.faiss    an inverted file (IVF) of short codes: the part that is held in memory
-vectors.npy    every vector less the centre, (n, d) float16, mapped: only what is compared is read
+vectors.npy    every vector less the centre, (n, d) int16 in equal steps, mapped: only what is compared is read
 centre.npy     the mean of all vectors, (d,) float32
 index.json     how it was built, and how far a search has to look (`building` measures that)
 ```
 
-What all vectors have in common says nothing about which of them are alike, but would take most of the precision of
-codes and float16; without it the order stays the same, since <q, x> = <q, centre> + <q, x - centre>. Not here: how an
+What all vectors have in common says nothing about which of them are alike, but would take most of the precision of the
+codes; without it the order stays the same, since <q, x> = <q, centre> + <q, x - centre>. Sixteen bits in equal steps
+keep cosines to about 1e-5; float16 would be ten times as rough where a few numbers are large. Not here: how an
 index is built and tuned (`building`).
 """
 
@@ -64,17 +65,31 @@ class Efforts:
         return least if count <= 2 * FEW else max(least, count * self.many.factor)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Vectors in 16 bits: vector r is `centre + step × offsets[r]`."""
+
+    centre: Vector
+    step: float
+    offsets: NDArray[np.int16]
+
+    def rounded(self, vectors: Matrix) -> NDArray[np.int16]:
+        """Return vectors as they are stored."""
+        return np.asarray(np.rint((vectors - self.centre) / np.float32(self.step)), dtype=np.int16)
+
+    def less_centre(self, rows: Any) -> Matrix:
+        """Return the vectors of some rows less the centre, float32."""
+        return np.asarray(self.offsets[rows], dtype=np.float32) * np.float32(self.step)
+
+
 class IvfIndex:
     """A NeighbourIndex that looks at a part of the vectors; `efforts` says at how large a part."""
 
-    def __init__(
-        self, lists: Any, centre: Vector, offsets: NDArray[np.float16], efforts: Efforts, exact: int = EXACT_NUMBERS
-    ) -> None:
+    def __init__(self, lists: Any, stored: Stored, efforts: Efforts, exact: int = EXACT_NUMBERS) -> None:
         self._lists = lists
-        self._centre = centre
-        self._offsets = offsets
+        self._stored = stored
         self._efforts = efforts
-        self._exact_rows = exact // max(1, len(centre))
+        self._exact_rows = exact // self.dimension
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -82,6 +97,7 @@ class IvfIndex:
         try:
             report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
             efforts = Efforts(Effort(**report["few"]), Effort(**report["many"]))
+            step = float(report["step"])
             lists = faiss.read_index(str(folder / LISTS))
             centre = np.load(folder / CENTRE, allow_pickle=False)
             offsets = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
@@ -89,15 +105,15 @@ class IvfIndex:
             raise Corrupt(f"{shown(folder)} holds no index that can be read: run `sokkuri reindex LIBRARY`") from None
         if (lists.ntotal, lists.d) != offsets.shape or centre.shape != (lists.d,):
             raise Corrupt(f"the files of the index in {shown(folder)} do not fit: run `sokkuri reindex LIBRARY`")
-        return cls(lists, centre, offsets, efforts)
+        return cls(lists, Stored(centre, step, offsets), efforts)
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._stored.offsets)
 
     @property
     def dimension(self) -> int:
         """How many numbers a vector has."""
-        return len(self._centre)
+        return len(self._stored.centre)
 
     def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> list[Neighbour]:
         """Return the `count` nearest rows, best first, of those that `rows` (a mask) lets through; all if fewer."""
@@ -114,8 +130,8 @@ class IvfIndex:
         return self._compared(vector, self._candidates(vector, count, rows, passing), count)
 
     def vector(self, row: int) -> Vector:
-        """Return the stored vector of a row, to the precision of float16."""
-        return np.asarray(self._centre + self._offsets[row], dtype=np.float32)
+        """Return the stored vector of a row, to the precision that is stored."""
+        return np.asarray(self._stored.centre + self._stored.less_centre(row), dtype=np.float32)
 
     def probed(self, vector: Vector, count: int, probes: int, rows: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Return up to `count` rows by their codes, best first, of the `probes` lists nearest to a vector."""
@@ -126,18 +142,19 @@ class IvfIndex:
             selector = faiss.IDSelectorBitmap(len(rows), faiss.swig_ptr(selected))
             parameters.sel = selector
         faiss.omp_set_num_threads(1)  # why: see FaissIndex.search
-        found = self._lists.search((vector - self._centre)[np.newaxis], count, params=parameters)[1][0]
+        found = self._lists.search((vector - self._stored.centre)[np.newaxis], count, params=parameters)[1][0]
         return np.asarray(found[found >= 0])
 
     def similarities(self, vector: Vector, rows: NDArray[Any]) -> Vector:
         """Return the cosine of a vector and each of some rows, in their order."""
-        shared = float(vector @ self._centre)
+        shared = float(vector @ self._stored.centre)
+        scaled = vector * np.float32(self._stored.step)
         step = max(1, COMPARED // self.dimension)
         # einsum and not @: BLAS would start threads for it, which spin against the other requests.
         similarities = np.empty(len(rows), dtype=np.float32)
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            np.einsum("ij,j->i", self._offsets[rows[part]].astype(np.float32), vector, out=similarities[part])
+            np.einsum("ij,j->i", self._stored.offsets[rows[part]].astype(np.float32), scaled, out=similarities[part])
         return similarities + np.float32(shared)
 
     def _candidates(
@@ -161,8 +178,3 @@ class IvfIndex:
             rows, similarities = rows[nearest], similarities[nearest]
         order = np.argsort(-similarities, kind="stable")
         return [Neighbour(int(rows[place]), float(similarities[place])) for place in order]
-
-
-def offsets_of(vectors: Matrix, centre: Vector) -> NDArray[np.float16]:
-    """Return vectors as they are stored: less the centre, in float16."""
-    return (vectors - centre).astype(np.float16)

@@ -101,7 +101,7 @@ class IvfIndex:
             lists = faiss.read_index(str(folder / LISTS))
             centre = np.load(folder / CENTRE, allow_pickle=False)
             offsets = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError):
             raise Corrupt(f"{shown(folder)} holds no index that can be read: run `sokkuri reindex LIBRARY`") from None
         if (lists.ntotal, lists.d) != offsets.shape or centre.shape != (lists.d,):
             raise Corrupt(f"the files of the index in {shown(folder)} do not fit: run `sokkuri reindex LIBRARY`")

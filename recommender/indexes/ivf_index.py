@@ -162,11 +162,13 @@ class IvfIndex:
     ) -> NDArray[np.int64]:
         """Return at least `count` candidates of the `passing` rows.
 
-        The fewer pass, the more lists are probed, so that about as many are looked at as without a filter.
+        The fewer pass, the more lists are probed, so that about as many are looked at as without a filter. A filter may
+        hide a query's own surroundings, so that its nearest lie as far off as otherwise those of a thousand results.
         """
         lists = int(self._lists.nlist)
-        probes = min(lists, ceil(self._efforts.probes(count) * len(self) / passing))
-        wanted = min(passing, self._efforts.candidates(count))
+        usual = self._efforts.probes(count if rows is None else MANY)
+        probes = min(lists, ceil(usual * len(self) / passing))
+        wanted = min(passing, self._efforts.candidates(count) * (1 if rows is None else 2))
         found = self.probed(vector, wanted, probes, rows)
         return found if len(found) >= count or probes == lists else self.probed(vector, wanted, lists, rows)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recommender.embeddings import unit_length
 from recommender.errors import Corrupt, InvalidQuery, NotFound
 from recommender.folders import sha256
+from recommender.indexes.building import IndexOptions
 from recommender.snapshots import MANIFEST, Snapshot, SnapshotContent, open_snapshot, write_snapshot
 from recommender.types import Character, Filters, PictureId, Show, SnapshotInfo
 from tests.fakes import SPACE
@@ -128,6 +129,26 @@ def test_a_manifest_that_cannot_be_followed_is_refused(tmp_path: Path, change: d
     file.write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(Corrupt, match="s1"):
         open_snapshot(tmp_path / "s1", sha256(file))
+
+
+@pytest.mark.slow
+def test_a_large_snapshot_is_opened_with_its_index(tmp_path: Path) -> None:
+    """Past what exact search serves, codes and vectors lie in the folder, all with checksums, under a later format."""
+    given = content(tuple(range(len(CAST))) * 2_000)
+    large = replace(
+        given,
+        pictures=[PictureId(hashlib.sha256(str(row).encode()).hexdigest()) for row in range(10_000)],
+        index=IndexOptions(exact_numbers=0),
+    )
+    info = write_snapshot(tmp_path / "s1", large, lambda _folder: None)
+    manifest = json.loads((tmp_path / "s1" / MANIFEST).read_text(encoding="utf-8"))
+    assert manifest["format"] == 2
+    assert set(manifest["files"]) == {*FILES, "vectors.npy", "centre.npy"} - {MANIFEST}
+    opened = open_snapshot(tmp_path / "s1", info.digest)
+    for row in (0, 4_711, 9_999):
+        assert opened.row(large.pictures[row]) == row
+        assert opened.index.search(large.vectors[row], 1)[0].row == row
+    assert opened.row("z" * 64) is opened.row("") is opened.row(large.pictures[0].upper()) is None
 
 
 def test_nothing_is_visible_when_the_check_fails(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ class IvfIndex:
         hide a query's own surroundings, so that its nearest lie as far off as otherwise those of a thousand results.
         """
         lists = int(self._lists.nlist)
-        usual = self._efforts.probes(count if rows is None else MANY)
+        usual = self._efforts.probes(count) if rows is None else 2 * self._efforts.probes(MANY)
         probes = min(lists, ceil(usual * len(self) / passing))
         wanted = min(passing, self._efforts.candidates(count) * (1 if rows is None else 2))
         found = self.probed(vector, wanted, probes, rows)

@@ -125,14 +125,13 @@ def test_a_filter_costs_neither_results_nor_recall(index: NeighbourIndex, stored
 
 
 def test_a_filter_may_hide_a_query_s_own_kind(index: NeighbourIndex, stored: Matrix) -> None:
-    """Without the half of all vectors that stand nearest to the queries' centres, the nearest of the rest are found."""
+    """Without the half of all vectors that stand nearest to a query, those found are all but the nearest of the rest."""
     index = IvfIndex(*parts(index), exact=0)
     for query in clustered(10, seed=6):
         mask = stored @ query < np.median(stored @ query)
         nearest = np.sort((stored @ query)[mask])[::-1][:10]
         found = cosines(index, query, 10, mask)
-        assert len(np.intersect1d(np.round(found, 3), np.round(nearest, 3))) >= 5
-        np.testing.assert_allclose(found, nearest, atol=0.02)
+        np.testing.assert_allclose(found, nearest, atol=2e-3)
 
 
 def parts(index: NeighbourIndex) -> tuple[object, Stored, Efforts]:

@@ -38,6 +38,8 @@ EXACT_NUMBERS = 2**21
 """Where the rows that pass a filter hold no more numbers than these, all are compared: about 2 ms."""
 HIDDEN = 64
 """Where a filter hides no more rows than these, so many more are searched for and the hidden ones dropped."""
+SURROUNDINGS = 8
+"""How many times as many candidates are compared under a filter, up to MANY: what lies further off differs by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,10 @@ class IvfIndex:
         hide a query's own surroundings, so that its nearest lie as far off as otherwise those of a thousand results.
         """
         lists = int(self._lists.nlist)
-        usual = self._efforts.probes(count) if rows is None else 2 * self._efforts.probes(MANY)
+        usual = self._efforts.probes(count if rows is None else MANY)
         probes = min(lists, ceil(usual * len(self) / passing))
-        wanted = min(passing, self._efforts.candidates(count) * (1 if rows is None else 2))
+        wanted = self._efforts.candidates(count)
+        wanted = min(passing, wanted if rows is None else max(wanted, min(wanted * SURROUNDINGS, MANY)))
         found = self.probed(vector, wanted, probes, rows)
         return found if len(found) >= count or probes == lists else self.probed(vector, wanted, lists, rows)
 

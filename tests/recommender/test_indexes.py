@@ -125,7 +125,7 @@ def test_a_filter_costs_neither_results_nor_recall(index: NeighbourIndex, stored
 
 
 def test_a_filter_may_hide_a_query_s_own_kind(index: NeighbourIndex, stored: Matrix) -> None:
-    """Without the half of all vectors that stand nearest to a query, those found are all but the nearest of the rest."""
+    """Without the nearest half of all vectors, what is found is all but the nearest of the rest."""
     index = IvfIndex(*parts(index), exact=0)
     for query in clustered(10, seed=6):
         mask = stored @ query < np.median(stored @ query)

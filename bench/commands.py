@@ -106,6 +106,20 @@ def reindex(kills: int | None, file: Path | None, *, quick: bool) -> None:
     publish(measure_reindexing(effort), file)
 
 
+@bench.command(epilog="\b\nExamples:\n  sokkuri bench index --quick\n  sokkuri bench index --json index.json")
+@home_option
+@quick
+@json_file
+def index(home: Path | None, file: Path | None, *, quick: bool) -> None:
+    """Build and search indexes of up to a million vectors: recall, latency, memory, filters, beside exact search.
+
+    Noisy vectors are drawn from the embeddings that are published in the home, where there are any.
+    """
+    from bench.index import QUICK, Effort, measure_indexes
+
+    publish(measure_indexes(settings_of(home), QUICK if quick else Effort()), file)
+
+
 @bench.command(epilog="\b\nExample:\n  sokkuri bench imports --json imports.json")
 @quick
 @json_file

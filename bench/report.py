@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-PACKAGES = ("sokkuri", "torch", "torchvision", "openvino", "nncf", "faiss-cpu", "numpy", "pillow")
+PACKAGES = ("sokkuri", "torch", "torchvision", "openvino", "nncf", "faiss-cpu", "hnswlib", "numpy", "pillow")
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,10 +360,27 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
 @click.option(
     "--accept", is_flag=True, help="Publish even where more is left out, or has drifted, than the settings allow."
 )
+@click.option(
+    "--target-recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the ten nearest pictures that the index of a large library is tuned to find.  [default: 0.99]",
+)
+@click.option(
+    "--max-memory", type=click.IntRange(0), help="The most bytes that the index may hold in memory.  [default: any]"
+)
 @json_option
 @home_option
 def reindex(
-    library: Path, home: Path | None, *, dry_run: bool, full: bool, follow_links: bool, accept: bool, as_json: bool
+    library: Path,
+    home: Path | None,
+    target_recall: float | None,
+    max_memory: int | None,
+    *,
+    dry_run: bool,
+    full: bool,
+    follow_links: bool,
+    accept: bool,
+    as_json: bool,
 ) -> None:
     """Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.
 
@@ -374,8 +391,8 @@ def reindex(
     from indexer.reindex import ReindexOptions
     from indexer.reindex import reindex as run
 
-    settings = settings_of(home)
     options = ReindexOptions(dry_run=dry_run, full=full, follow_links=follow_links, accept=accept)
+    settings = settings_of(home, target_recall=target_recall, max_memory=max_memory)
     with workplace(settings, "reindex") as catalogue:
         try:
             report = run(settings, catalogue, library, options)

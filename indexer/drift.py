@@ -11,13 +11,16 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.snapshots import Snapshot, SnapshotContent
 from recommender.types import Matrix
+
+if TYPE_CHECKING:
+    from recommender.indexes.building import Vectors
 
 SAMPLE = 100
 """Pictures that are asked for their neighbours. Ids are hashes: those with the smallest are as good as drawn at random,
@@ -90,7 +93,7 @@ class _Stored:
     """
 
     snapshot: Snapshot
-    vectors: Matrix
+    vectors: Vectors
     same: NDArray[np.int64]
 
     def __call__(self, rows: NDArray[np.int64]) -> Matrix:
@@ -125,7 +128,7 @@ def _nearest(
 
 
 def _overlaps(
-    vectors: Matrix, asking: NDArray[np.int64], neighbours: NDArray[np.int64], least: NDArray[np.float32]
+    vectors: Vectors, asking: NDArray[np.int64], neighbours: NDArray[np.int64], least: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Return, for each asked picture, the share of its former neighbours that are as near as its neighbours now.
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from recommender.errors import BuildError, Corrupt
 from recommender.folders import sha256
+from recommender.indexes.building import Vectors
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
-from recommender.types import Matrix, SnapshotInfo
+from recommender.types import SnapshotInfo
 
 CHECKED = 30
 """How many stored pictures have to find themselves before a snapshot is published."""
@@ -30,7 +31,7 @@ def write_checked(snapshots: Path, content: SnapshotContent) -> SnapshotInfo:
         raise BuildError(f"{folder} cannot be written ({what}): make room and run it again") from error
 
 
-def _require_itself(folder: Path, vectors: Matrix) -> None:
+def _require_itself(folder: Path, vectors: Vectors) -> None:
     """Open the finished snapshot and let a sample of its pictures find themselves. Raises Corrupt.
 
     Without vectors its index is one that has passed this before, and only has to be whole still.

@@ -29,6 +29,7 @@ from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
 from recommender.images import Limits
+from recommender.indexes.building import IndexOptions
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
@@ -95,7 +96,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
         if options.dry_run:
             return report
-        content, drift = _compared(settings, catalogue, _content(model, library, backbone.space), table)
+        content, drift = _compared(settings, catalogue, _content(settings, model, library, backbone.space), table)
         report = replace(report, drift=drift)
         clock.lap("comparing")
         if not options.accept and (held := objection(settings, report)):
@@ -207,7 +208,7 @@ def _served(settings: Settings, catalogue: Catalogue) -> Snapshot | None:
         return None
 
 
-def _content(model: ModelFolder, library: Library, space: EmbeddingSpace) -> SnapshotContent:
+def _content(settings: Settings, model: ModelFolder, library: Library, space: EmbeddingSpace) -> SnapshotContent:
     """Say what the snapshot is made of, but for its vectors."""
     return SnapshotContent(
         model=model.name,
@@ -217,6 +218,7 @@ def _content(model: ModelFolder, library: Library, space: EmbeddingSpace) -> Sna
         characters=[entry.character for entry in library.entries],
         vectors=np.empty((0, space.dimension), np.float32),
         created=now(),
+        index=IndexOptions.of(settings),
     )
 
 

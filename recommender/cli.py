@@ -177,9 +177,9 @@ def json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
 
 
-def settings_of(home: Path | None) -> Settings:
-    """Return the settings of the environment, with `--home` on top."""
-    return Settings.from_env(os.environ, home=home)
+def settings_of(home: Path | None, **options: object) -> Settings:
+    """Return the settings of the environment, with `--home` and other options on top, where they are given."""
+    return Settings.from_env(os.environ, home=home, **options)
 
 
 def one_line(text: str) -> str:

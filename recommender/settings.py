@@ -43,6 +43,10 @@ class Settings:
     """The share of a library's pictures, 0 to 1, that may be left out; beyond it a reindex stops before publishing."""
     max_drift: float = 0.8
     """The share of nearest neighbours, 0 to 1, that may be others than so far; beyond it a reindex stops likewise."""
+    target_recall: float = 0.99
+    """The share of the ten nearest pictures that a large index is tuned to find, above 0 and at most 1."""
+    max_memory: int = 0
+    """The most bytes that an index may hold in memory; 0 means as many as its kind needs."""
 
     contact: str = ""
     """How the owner of a site can reach who collects from it: a mail or web address, told with every request."""

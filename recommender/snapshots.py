@@ -3,7 +3,8 @@
 ```
 snapshots/<id>/
   snapshot.json    id, model and its digest, embedding space, counts, SHA-256 of each other file
-  index.faiss      the embeddings, in rows
+  index.json       the index's kind, and how good it is
+  index.faiss      the embeddings, in rows; of a large library codes of them, beside vectors.npy and centre.npy
   pictures.npy     the SHA-256 of each row's picture: (n, 32) uint8
   characters.npy   the number of each row's character in roster.json: (n,) int64
   roster.json      shows and characters as the library described them on that day
@@ -18,7 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,16 @@ from numpy.typing import NDArray
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt, InvalidQuery, NotFound
 from recommender.folders import check_files, sha256, shown, written_aside
-from recommender.indexes.faiss_index import FaissIndex
+from recommender.indexes import EXACT, FILES, kind_of, open_index
+from recommender.indexes.building import IndexOptions, Vectors, build_index
 from recommender.labels import Hierarchy
 from recommender.ports import NeighbourIndex
-from recommender.types import TYPE_NAMES, Character, Filters, Matrix, PictureId, SnapshotInfo
+from recommender.types import TYPE_NAMES, Character, Filters, PictureId, SnapshotInfo
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)
+"""Those that can be read. The first has an exact index and no report; exact ones are still written as such."""
 MANIFEST = "snapshot.json"
-INDEX = "index.faiss"
 REMEDY = "run `sokkuri rollback` to serve the one before, or `sokkuri reindex LIBRARY` to build it anew"
 
 
@@ -61,11 +64,21 @@ class Snapshot:
 
     def row(self, picture: str) -> int | None:
         """Return the row of a picture, or None where it is not in the snapshot."""
-        return self._rows.get(picture)
+        beginnings, rows = self._rows
+        try:
+            beginning = np.uint64(int(picture[:16], 16))
+        except (ValueError, OverflowError):  # whoever asks may ask for anything
+            return None
+        first = int(np.searchsorted(beginnings, beginning, side="left"))
+        after = int(np.searchsorted(beginnings, beginning, side="right"))
+        return next((int(row) for row in rows[first:after] if self.picture(row) == picture), None)
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {self.picture(row): row for row in range(len(self.pictures))}
+    def _rows(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The first eight bytes of every id as a number, sorted, and the row of each: 16 bytes a picture."""
+        beginnings = np.ascontiguousarray(self.pictures[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        rows = np.argsort(beginnings, kind="stable")
+        return beginnings[rows], rows
 
     @cached_property
     def show_of(self) -> NDArray[np.int64]:
@@ -132,9 +145,10 @@ class SnapshotContent:
     space: EmbeddingSpace
     pictures: Sequence[PictureId]
     characters: Sequence[Character]
-    vectors: Matrix
+    vectors: Vectors
     created: str
     index_of: Path | None = None
+    index: IndexOptions = field(default_factory=IndexOptions)
 
 
 def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path], None]) -> SnapshotInfo:
@@ -145,13 +159,13 @@ def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path
     roster = Hierarchy.of(set(content.characters))
     numbers = roster.character_space.positions
     with written_aside(folder) as aside:
-        _put_index(content, aside / INDEX)
+        kind = _put_index(content, aside)
         identities = np.frombuffer(bytes.fromhex("".join(content.pictures)), dtype=np.uint8).reshape(-1, 32)
         np.save(aside / "pictures.npy", identities)
         np.save(aside / "characters.npy", np.array([numbers[c.label] for c in content.characters], dtype=np.int64))
         (aside / "roster.json").write_text(json.dumps(roster.to_json(), ensure_ascii=False, indent=1), encoding="utf-8")
         manifest: dict[str, Any] = {
-            "format": FORMAT,
+            "format": FORMATS[0] if kind == EXACT else FORMAT,
             "id": folder.name,
             "model": content.model,
             "model_digest": content.model_digest,
@@ -170,28 +184,34 @@ def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path
     return info
 
 
-def _put_index(content: SnapshotContent, file: Path) -> None:
-    """Build the index, or share that of a snapshot with the same vectors: files of snapshots never change."""
+def _put_index(content: SnapshotContent, folder: Path) -> str:
+    """Build the index, or share that of a snapshot with the same vectors: files of snapshots never change.
+
+    Returns its kind.
+    """
     if content.index_of is None:
-        FaissIndex.build(content.vectors).save(file)
-        return
-    try:
-        file.hardlink_to(content.index_of / INDEX)
-    except OSError:  # this file system has no hard links
-        shutil.copyfile(content.index_of / INDEX, file)
+        return build_index(folder, content.vectors, content.index).kind
+    for file in (content.index_of / name for name in FILES):
+        if not file.exists():
+            continue
+        try:
+            (folder / file.name).hardlink_to(file)
+        except OSError:  # this file system has no hard links
+            shutil.copyfile(file, folder / file.name)
+    return kind_of(folder)
 
 
 def open_snapshot(folder: Path, digest: str) -> Snapshot:
     """Open a snapshot whose manifest has the SHA-256 `digest`. Raises Corrupt, naming the file that is not whole."""
     check_files(folder, {MANIFEST: digest}, REMEDY)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
-        raise Corrupt(f"{shown(folder)} has format {manifest['format']} and this Sokkuri reads {FORMAT}: {REMEDY}")
+    if manifest["format"] not in FORMATS:
+        raise Corrupt(f"{shown(folder)} has format {manifest['format']} and this Sokkuri reads {FORMATS}: {REMEDY}")
     check_files(folder, manifest["files"], REMEDY)
     snapshot = Snapshot(
         info=_info(manifest, digest),
         model_digest=manifest["model_digest"],
-        index=FaissIndex.open(folder / INDEX),
+        index=open_index(folder),
         pictures=np.load(folder / "pictures.npy", allow_pickle=False),
         character_of=np.load(folder / "characters.npy", allow_pickle=False),
         roster=Hierarchy.from_json(json.loads((folder / "roster.json").read_text(encoding="utf-8"))),

@@ -39,7 +39,12 @@ HOMES = {
     "alembic": ("migrations/",),
     "bs4": ("indexer/collect/",),
     "click": ("recommender/cli.py", "recommender/asking.py", "indexer/commands.py", "web/commands.py"),
-    "faiss": ("recommender/indexes/faiss_index.py",),
+    "faiss": (
+        "recommender/indexes/faiss_index.py",
+        "recommender/indexes/ivf_index.py",
+        "recommender/indexes/building.py",
+        "recommender/indexes/tuning.py",
+    ),
     "filelock": ("indexer/",),
     "flask": ("web/",),
     "gunicorn": ("web/",),

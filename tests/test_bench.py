@@ -15,6 +15,8 @@ from bench.collect import Effort, in_peace, killed_and_resumed
 from bench.crowd import Pictures
 from bench.engine import QUICK as QUICK_ENGINES
 from bench.engine import measure_engines
+from bench.index import LARGE, measure_indexes
+from bench.index import Effort as IndexEffort
 from bench.reindex import Effort as ReindexEffort
 from bench.reindex import measure_reindexing
 from bench.report import publish
@@ -135,6 +137,27 @@ def test_bench_engine_measures_what_it_promises(tmp_path: Path) -> None:
     assert all(figures[name] > 0 for name in ("float32_peak_per_s", "int8_peak_per_s", "fraction_of_int8_peak"))
     publish(measured, tmp_path / "figures.json")
     assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["machine"]["versions"]["openvino"]
+
+
+def test_bench_index_measures_what_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hundredth of the vectors in the place of a million: every figure that is compared has its name."""
+    monkeypatch.setattr("bench.index.LARGE", LARGE // 100)
+    effort = IndexEffort(sizes=(LARGE // 100,), queries=20, exact_queries=5, filtered=5, yardstick=0)
+    measured = measure_indexes(Settings(home=tmp_path), effort)
+    figures = measured.figures
+    assert {
+        "recall10_1e6",
+        "p50_ms_1e6",
+        "bytes_per_vector_1e6",
+        "build_s_1e6",
+        "exact_p50_ms_1e6",
+        "filter_recall10_min",
+    } <= set(figures)
+    assert figures["noisy_drawn_from"] == "synthetic"
+    assert figures["recall10_1e6"] == figures["filter_recall10_min"] == 1.0  # so few are searched exactly
+    assert 1024 <= figures["bytes_per_vector_1e6"] < 1030
+    assert set(figures["clustered_10000"]["filters"]) == {"0.5", "0.05", "0.005", "0.0001"}
+    assert all(one["fewest_found"] == 10 for one in figures["noisy_10000"]["filters"].values())
 
 
 def _operations(name: str, size: int) -> int:

@@ -29,6 +29,7 @@ from recommender.catalogue import Catalogue, CollectedRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Corrupt, NoSnapshot, NotFound
 from recommender.folders import sha256
+from recommender.indexes.building import IndexOptions
 from recommender.settings import Settings
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot
 from recommender.types import PictureId
@@ -214,6 +215,7 @@ def _publish_without(
         characters=[snapshot.character(row) for row in rows],
         vectors=np.stack([snapshot.index.vector(row) for row in rows]),
         created=now(),
+        index=IndexOptions.of(settings),
     )
     info = write_checked(settings.home / "snapshots", content)
     catalogue.publish_without(info)

@@ -1,0 +1,185 @@
+"""Approximate search for large libraries: short codes in memory find candidates, the vectors themselves decide.
+
+```
+index.faiss    an inverted file (IVF) of short codes: the part that is held in memory
+vectors.npy    every vector less the centre, (n, d) int16 in equal steps, mapped: only what is compared is read
+centre.npy     the mean of all vectors, (d,) float32
+index.json     how it was built, and how far a search has to look (`building` measures that)
+```
+
+What all vectors have in common says nothing about which of them are alike, but would take most of the precision of the
+codes; without it the order stays the same, since <q, x> = <q, centre> + <q, x - centre>. Sixteen bits in equal steps
+keep cosines to about 1e-5; float16 would be ten times as rough where a few numbers are large. Not here: how an
+index is built and tuned (`building`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.errors import Corrupt
+from recommender.folders import shown
+from recommender.types import Matrix, Neighbours, Vector
+
+LISTS, VECTORS, CENTRE, REPORT = "index.faiss", "vectors.npy", "centre.npy", "index.json"
+FEW, MANY = 10, 1000
+"""The numbers of results that a search is tuned for: those of a page, and those that shows are ranked by."""
+COMPARED = 2**20
+"""Numbers of stored vectors that are compared at a time: 4 MB of float32, which stay in the cache."""
+EXACT_NUMBERS = 2**21
+"""Where the rows that pass a filter hold no more numbers than these, all are compared: about 2 ms."""
+HIDDEN = 64
+"""Where a filter hides no more rows than these, so many more are searched for and the hidden ones dropped."""
+SURROUNDINGS = 8
+"""How many times as many candidates are compared under a filter, up to MANY: what lies further off differs by less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How far a search looks: lists that are probed, and candidates for each result that are compared exactly."""
+
+    probes: int
+    factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Efforts:
+    """What to do for about FEW results (up to twice as many), and for more."""
+
+    few: Effort
+    many: Effort
+
+    def probes(self, count: int) -> int:
+        """Return how many lists are probed for `count` results."""
+        return self.few.probes if count <= 2 * FEW else max(self.few.probes, self.many.probes)
+
+    def candidates(self, count: int) -> int:
+        """Return how many candidates are compared for `count` results: never fewer than for fewer results."""
+        least = min(count, 2 * FEW) * self.few.factor
+        return least if count <= 2 * FEW else max(least, count * self.many.factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Vectors in 16 bits: vector r is `centre + step × offsets[r]`."""
+
+    centre: Vector
+    step: float
+    offsets: NDArray[np.int16]
+
+    def rounded(self, vectors: Matrix) -> NDArray[np.int16]:
+        """Return vectors as they are stored."""
+        return np.asarray(np.rint((vectors - self.centre) / np.float32(self.step)), dtype=np.int16)
+
+    def less_centre(self, rows: Any) -> Matrix:
+        """Return the vectors of some rows less the centre, float32."""
+        return np.asarray(self.offsets[rows], dtype=np.float32) * np.float32(self.step)
+
+
+class IvfIndex:
+    """A NeighbourIndex that looks at a part of the vectors; `efforts` says at how large a part."""
+
+    def __init__(self, lists: Any, stored: Stored, efforts: Efforts, exact: int = EXACT_NUMBERS) -> None:
+        self._lists = lists
+        self._stored = stored
+        self._efforts = efforts
+        self._exact_rows = exact // self.dimension
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open what `building.build_index` wrote; the vectors stay on the disk. Raises Corrupt."""
+        try:
+            report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            efforts = Efforts(Effort(**report["few"]), Effort(**report["many"]))
+            step = float(report["step"])
+            lists = faiss.read_index(str(folder / LISTS))
+            centre = np.load(folder / CENTRE, allow_pickle=False)
+            offsets = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError):
+            raise Corrupt(f"{shown(folder)} holds no index that can be read: run `sokkuri reindex LIBRARY`") from None
+        if (lists.ntotal, lists.d) != offsets.shape or centre.shape != (lists.d,):
+            raise Corrupt(f"the files of the index in {shown(folder)} do not fit: run `sokkuri reindex LIBRARY`")
+        return cls(lists, Stored(centre, step, offsets), efforts)
+
+    def __len__(self) -> int:
+        return len(self._stored.offsets)
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        return len(self._stored.centre)
+
+    def search(self, vector: Vector, count: int, rows: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Return the `count` nearest rows, best first, of those that `rows` (a mask) lets through; all if fewer."""
+        passing = len(self) if rows is None else int(np.count_nonzero(rows))
+        count = min(count, passing)
+        if count == 0:
+            return Neighbours(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+        if passing <= self._exact_rows:
+            return self._compared(vector, np.arange(len(self)) if rows is None else np.flatnonzero(rows), count)
+        hidden = len(self) - passing
+        if rows is None or hidden <= HIDDEN:
+            found = self._candidates(vector, count + hidden, None, len(self))
+            return self._compared(vector, found if rows is None else found[rows[found]], count)
+        return self._compared(vector, self._candidates(vector, count, rows, passing), count)
+
+    def vector(self, row: int) -> Vector:
+        """Return the stored vector of a row, to the precision that is stored."""
+        return np.asarray(self._stored.centre + self._stored.less_centre(row), dtype=np.float32)
+
+    def probed(self, vector: Vector, count: int, probes: int, rows: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+        """Return up to `count` rows by their codes, best first, of the `probes` lists nearest to a vector."""
+        parameters = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]  # its annotations lack it
+        if rows is not None:
+            # FAISS keeps only a pointer: `selected` and `selector` have to outlive the search.
+            selected = np.packbits(rows, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(rows), faiss.swig_ptr(selected))
+            parameters.sel = selector
+        faiss.omp_set_num_threads(1)  # why: see FaissIndex.search
+        found = self._lists.search((vector - self._stored.centre)[np.newaxis], count, params=parameters)[1][0]
+        return np.asarray(found[found >= 0])
+
+    def similarities(self, vector: Vector, rows: NDArray[Any]) -> Vector:
+        """Return the cosine of a vector and each of some rows, in their order."""
+        shared = float(vector @ self._stored.centre)
+        scaled = vector * np.float32(self._stored.step)
+        step = max(1, COMPARED // self.dimension)
+        # einsum and not @: BLAS would start threads for it, which spin against the other requests.
+        similarities = np.empty(len(rows), dtype=np.float32)
+        for first in range(0, len(rows), step):
+            part = slice(first, first + step)
+            np.einsum("ij,j->i", self._stored.offsets[rows[part]].astype(np.float32), scaled, out=similarities[part])
+        return similarities + np.float32(shared)
+
+    def _candidates(
+        self, vector: Vector, count: int, rows: NDArray[np.bool_] | None, passing: int
+    ) -> NDArray[np.int64]:
+        """Return at least `count` candidates of the `passing` rows.
+
+        The fewer pass, the more lists are probed, so that about as many are looked at as without a filter. A filter may
+        hide a query's own surroundings, so that its nearest lie as far off as otherwise those of a thousand results.
+        """
+        lists = int(self._lists.nlist)
+        usual = self._efforts.probes(count if rows is None else MANY)
+        probes = min(lists, ceil(usual * len(self) / passing))
+        wanted = self._efforts.candidates(count)
+        wanted = min(passing, wanted if rows is None else max(wanted, min(wanted * SURROUNDINGS, MANY)))
+        found = self.probed(vector, wanted, probes, rows)
+        return found if len(found) >= count or probes == lists else self.probed(vector, wanted, lists, rows)
+
+    def _compared(self, vector: Vector, rows: NDArray[Any], count: int) -> Neighbours:
+        """Compare a vector with rows exactly, and return the `count` nearest, best first."""
+        similarities = self.similarities(vector, rows)
+        if count < len(rows):
+            nearest = np.argpartition(-similarities, count - 1)[:count]
+            rows, similarities = rows[nearest], similarities[nearest]
+        order = np.argsort(-similarities, kind="stable")
+        return Neighbours(rows[order].astype(np.int64), similarities[order])

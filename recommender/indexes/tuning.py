@@ -1,0 +1,158 @@
+"""How far a search has to look: an index is asked for stored vectors whose true neighbours are known.
+
+Not here: how an index is built (`building`) and searched (`ivf_index`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.indexes.ivf_index import FEW, MANY, Effort, Efforts, IvfIndex
+from recommender.ports import NeighbourIndex
+from recommender.types import Matrix
+
+ASKED = 256
+"""Stored vectors that the recall of ten is measured with: its standard error is below half a point."""
+ASKED_MANY = 32
+"""Those that the recall of a thousand is measured with."""
+FACTORS_FEW = (4, 8, 16, 32, 64)
+FACTORS_MANY = (1, 2, 4, 8)
+"""Candidates for each result that are tried."""
+RECALL_MANY = 0.95
+"""The most that is asked of a thousand results: what stands around the thousandth place is all but equally near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Queries, the rows that they are stored in, and the rows nearest to each, best first, without itself."""
+
+    queries: Matrix
+    rows: NDArray[np.int64]
+    nearest: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was found, and what it is worth: recalls, and the median latency of ten results in ms."""
+
+    efforts: Efforts
+    recall_few: float
+    recall_many: float
+    latency_ms: float
+
+
+def truth_of(vectors: Any, blocks: Iterable[slice], asked: int = ASKED) -> Truth:
+    """Compare a sample of the vectors with all of them, block by block."""
+    count = vectors.shape[0]
+    rows = np.sort(np.random.default_rng(1).choice(count, min(asked, count), replace=False))
+    queries = np.ascontiguousarray(vectors[rows])
+    wanted = min(MANY + 1, count)
+    similarities = np.empty((len(rows), 0), dtype=np.float32)
+    nearest = np.empty((len(rows), 0), dtype=np.int64)
+    for block in blocks:
+        stored = np.ascontiguousarray(vectors[block])
+        more, found = faiss.knn(queries, stored, min(wanted, len(stored)), faiss.METRIC_INNER_PRODUCT)
+        similarities = np.concatenate([similarities, more], axis=1)
+        nearest = np.concatenate([nearest, found + block.start], axis=1)
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, :wanted]
+        similarities = np.take_along_axis(similarities, best, axis=1)
+        nearest = np.take_along_axis(nearest, best, axis=1)
+    others = [found[found != row][: wanted - 1] for row, found in zip(rows, nearest, strict=True)]
+    return Truth(queries, rows, np.stack(others))
+
+
+def tune(index_with: Callable[[Efforts], IvfIndex], truth: Truth, lists: int, target: float) -> Tuned:
+    """Find the least effort that reaches the target recall, for FEW results and for MANY.
+
+    Of several ways to reach it the fastest wins; where none does, the one of the best recall.
+    """
+    index = index_with(Efforts(Effort(1, 1), Effort(1, 1)))
+    few = _least_effort(index, truth, lists, target, FEW)
+    many_truth = Truth(truth.queries[:ASKED_MANY], truth.rows[:ASKED_MANY], truth.nearest[:ASKED_MANY])
+    many = _least_effort(index, many_truth, lists, min(target, RECALL_MANY), MANY)
+    efforts = Efforts(few, many)
+    tuned = index_with(efforts)
+    recall_few, took = _measured(tuned, truth, FEW)
+    recall_many, _ = _measured(tuned, many_truth, MANY)
+    return Tuned(efforts, recall_few, recall_many, took)
+
+
+def latency(index: NeighbourIndex, vectors: Any, asked: int = 32) -> float:
+    """Return the median time of a search for FEW results, in ms; 0 for an empty index."""
+    times = []
+    for row in np.linspace(0, vectors.shape[0] - 1, min(asked, vectors.shape[0])).astype(int):
+        query = np.asarray(vectors[row : row + 1])[0]
+        started = perf_counter()
+        index.search(query, FEW)
+        times.append(perf_counter() - started)
+    return 1000 * float(np.median(times)) if times else 0.0
+
+
+def _least_effort(index: IvfIndex, truth: Truth, lists: int, target: float, count: int) -> Effort:
+    """Return the cheapest effort that reaches the target for `count` results."""
+    factors = FACTORS_FEW if count == FEW else FACTORS_MANY
+    reaching: list[tuple[float, Effort]] = []
+    best, best_recall = Effort(lists, factors[-1]), -1.0
+    probes = 1
+    while True:
+        recalls = _recalls(index, truth, probes, factors, count)
+        for factor, recall in zip(factors, recalls, strict=True):
+            if recall > best_recall:
+                best, best_recall = Effort(probes, factor), recall
+            if recall >= target:
+                reaching.append((_duration(index, truth, Effort(probes, factor), count), Effort(probes, factor)))
+                break
+        # Four times the lists of the first that sufficed may allow fewer candidates; more never pay.
+        if probes == lists or (reaching and probes >= 4 * reaching[0][1].probes):
+            break
+        probes = min(2 * probes, lists)
+    return min(reaching, key=lambda one: one[0])[1] if reaching else best
+
+
+def _recalls(index: IvfIndex, truth: Truth, probes: int, factors: tuple[int, ...], count: int) -> list[float]:
+    """Return the recall for each number of candidates a result: the first candidates of a search for more."""
+    hits = np.zeros(len(factors))
+    total = 0
+    for query, row, nearest in zip(truth.queries, truth.rows, truth.nearest, strict=True):
+        wanted = set(nearest[:count].tolist())
+        found = index.probed(query, min(len(index), factors[-1] * count + 1), probes)
+        found = found[found != row]
+        similarities = index.similarities(query, found) if len(found) else np.empty(0, np.float32)
+        for place, factor in enumerate(factors):
+            candidates = similarities[: factor * count]
+            kept = np.argsort(-candidates, kind="stable")[:count]
+            hits[place] += len(wanted.intersection(found[kept].tolist()))
+        total += len(wanted)
+    return [float(hit / max(1, total)) for hit in hits]
+
+
+def _duration(index: IvfIndex, truth: Truth, effort: Effort, count: int) -> float:
+    """Return the median time that some searches take with an effort, in ms."""
+    times = []
+    for query in truth.queries[:ASKED_MANY]:
+        started = perf_counter()
+        found = index.probed(query, min(len(index), effort.factor * count), effort.probes)
+        np.argsort(-index.similarities(query, found))
+        times.append(perf_counter() - started)
+    return 1000 * float(np.median(times))
+
+
+def _measured(index: NeighbourIndex, truth: Truth, count: int) -> tuple[float, float]:
+    """Return recall and median latency (ms) of whole searches for `count` results."""
+    hits, total, times = 0, 0, []
+    for query, row, nearest in zip(truth.queries, truth.rows, truth.nearest, strict=True):
+        started = perf_counter()
+        found = index.search(query, count + 1)
+        times.append(perf_counter() - started)
+        rows = [one.row for one in found if one.row != row][:count]
+        wanted = set(nearest[:count].tolist())
+        hits += len(wanted.intersection(rows))
+        total += len(wanted)
+    return hits / max(1, total), 1000 * float(np.median(times))

@@ -21,6 +21,8 @@ from recommender.settings import Settings
 
 LISTEN, SERVE_AT = "web.commands:listen", "web.commands:serve_at"
 """What a command of another package needs that ends in serving."""
+TRAINING = ("jinja2", "matplotlib", "nncf", "scipy", "sklearn", "torch", "torchvision")
+"""What the extra `train` installs, by the names that are imported; serving does without."""
 COMMANDS = {
     "demo": (
         "indexer.commands:demo",
@@ -157,6 +159,11 @@ def main() -> None:
         # The reader of our output went away; writing the rest would only fail again, at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in TRAINING:
+            raise
+        _end(f"this command needs {missing}, which is not installed: pip install 'sokkuri[train]', or make setup", 1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         _end(f"{error.strerror or error}{where}", 1)

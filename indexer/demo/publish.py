@@ -19,6 +19,7 @@ from recommender.catalogue import Catalogue
 from recommender.errors import BuildError, SokkuriError
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
+from recommender.snapshots import open_snapshot
 
 FOLDER, WORLD = "demo", "world"
 """Where the demo's home lies in the user's, and the drawings in the demo's."""
@@ -46,10 +47,13 @@ def is_published(settings: Settings, plan: Plan) -> bool:
     try:
         with Catalogue(settings.database_url) as catalogue:
             published = catalogue.published()
-        ModelFolder.open(settings.home / "models" / name)
+        folder = settings.home / "models" / name
+        ModelFolder.open(folder)
+        open_snapshot(settings.home / "snapshots" / published.id, published.digest)
     except SokkuriError:
         return False
-    return published.model == name and is_drawn(settings.home / WORLD, plan)
+    whole = not shipped.fits(plan) or shipped.is_whole(folder)
+    return whole and published.model == name and is_drawn(settings.home / WORLD, plan)
 
 
 def publish(settings: Settings, plan: Plan, *, retrain: bool = False) -> None:

@@ -27,7 +27,7 @@ from recommender.errors import BuildError, SokkuriError
 from recommender.exports import FOLDER as EXPORTS
 from recommender.exports import MANIFEST as EXPORTED
 from recommender.exports import Export
-from recommender.folders import flush, sha256, written_aside
+from recommender.folders import flush, sha256, shown, written_aside
 from recommender.modelfolder import BACKBONE, HEADS, MANIFEST, ModelFolder
 
 FOLDER = BUNDLED / "demo"
@@ -53,13 +53,14 @@ def name(folder: Path = FOLDER) -> str:
 
 
 def install(home: Path, library: Path, catalogue: Catalogue, folder: Path = FOLDER) -> ModelFolder:
-    """Put the shipped model into a home, as if it had been trained there on the library. Raises BuildError or Corrupt.
+    """Put the shipped model into a home, as if it had been trained there on the library. Raises BuildError.
 
-    What is there already is opened as it is.
+    What is there already stays if it is whole, and is put there anew if it is not.
     """
     path = home / "models" / name(folder)
-    if not path.exists():
+    if not is_whole(path):
         try:
+            shutil.rmtree(path, ignore_errors=True)
             with written_aside(path) as aside:
                 shutil.copytree(folder, aside, dirs_exist_ok=True)
                 (aside / FITS).unlink()
@@ -68,12 +69,24 @@ def install(home: Path, library: Path, catalogue: Catalogue, folder: Path = FOLD
                 for file in (aside / EXPORTS).rglob("*"):
                     flush(file)
         except OSError as error:
-            raise BuildError(f"{path} cannot be written ({error.strerror}): make room and run it again") from None
+            raise BuildError(f"{path} cannot be written ({_reason(error)}): make room and run it again") from None
+        if not is_whole(path):
+            shutil.rmtree(path, ignore_errors=True)
+            raise BuildError(f"the model that comes with Sokkuri is damaged ({shown(folder)}): install Sokkuri again")
     model = ModelFolder.open(path)
     space = model.space
     row = ModelRow(model.name, space.backbone, model.digest, space.fingerprint, now(), model.notice or None)
     catalogue.add_model(row, use=True)
     return model
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a model and its export are there, to the last byte, and can be run here."""
+    try:
+        Export.open(ModelFolder.open(path), PRECISION)
+    except SokkuriError:
+        return False
+    return True
 
 
 def pack(model: ModelFolder, plan: Plan, folder: Path = FOLDER) -> None:
@@ -94,7 +107,14 @@ def pack(model: ModelFolder, plan: Plan, folder: Path = FOLDER) -> None:
         for file in folder.rglob("*"):
             file.chmod(0o755 if file.is_dir() else 0o644)  # a package is installed for all
     except OSError as error:
-        raise BuildError(f"{folder} cannot be written ({error.strerror}): make room and run it again") from None
+        raise BuildError(f"{folder} cannot be written ({_reason(error)}): make room and run it again") from None
+
+
+def _reason(error: OSError) -> str:
+    """Return why a folder could not be copied: `shutil.Error` lists what went wrong with each file."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][-1])
+    return error.strerror or str(error)
 
 
 def _wanted(plan: Plan) -> dict[str, Any]:

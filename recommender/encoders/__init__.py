@@ -60,7 +60,7 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
     if settings.engine == "torch":
         return _TorchWhenAsked(folder, settings)
     exports, trouble = _exports(folder)
-    without_torch = find_spec("torch") is None
+    without_torch = not _has_torch()
     for export in sorted(exports, key=lambda export: -export.bulk_over_torch):
         try:
             if settings.engine == "auto" and not without_torch:
@@ -75,6 +75,14 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
     else:
         logger.info("torch runs %s, which has no export: `sokkuri export` makes one", folder.name)
     return _TorchWhenAsked(folder, settings)
+
+
+def _has_torch() -> bool:
+    """Tell whether torch is installed, without loading it."""
+    try:
+        return find_spec("torch") is not None
+    except (ImportError, ValueError):  # something forbids to import it
+        return False
 
 
 def _exports(folder: ModelFolder) -> tuple[list[Export], list[SokkuriError]]:

@@ -68,6 +68,28 @@ def test_web_imports_nothing_heavy() -> None:
     assert not found & set(HEAVY)
 
 
+@pytest.mark.parametrize("words", ["train .", "evaluate", "pretrain . --output o", "export"])
+def test_without_the_extra_a_command_says_what_to_install(words: str, tmp_path: Path) -> None:
+    """In a light installation a command that needs torch ends in one line, and not in a traceback."""
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('torch', 'torchvision', 'sklearn', 'scipy', 'nncf', 'matplotlib'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        f"sys.argv = ['sokkuri', *{words.split()!r}, '--home', {str(tmp_path)!r}]\n"
+        "from recommender.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "pip install 'sokkuri[train]'" in line
+
+
 def test_help_lists_every_command(tmp_path: Path) -> None:
     """The list shows all commands, in order, each with one line of help; and the way from a folder to answers."""
     done = sokkuri("--help", home=tmp_path)

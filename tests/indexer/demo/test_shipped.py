@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,12 @@ import pytest
 
 from indexer.demo import shipped
 from indexer.demo.cast import SHOWS
-from indexer.demo.publish import demo_settings, is_published, wanted_model
+from indexer.demo.publish import demo_settings, is_published, publish, wanted_model
 from indexer.demo.world import Plan
 from indexer.workplace import workplace
 from recommender.bundled import FOLDER as BUNDLED
 from recommender.bundled import WEIGHTS, read_card
+from recommender.errors import BuildError
 from recommender.modelfolder import BACKBONE, ModelFolder
 from recommender.publication import Publication
 from recommender.settings import Settings
@@ -104,6 +106,34 @@ def test_the_demo_needs_no_torch(home: Path) -> None:
         assert found.model.engine == "openvino-int8"
     finally:
         publication.close()
+
+
+def test_a_damaged_demo_is_put_right(home: Path) -> None:
+    """A model, an export or a snapshot that is not whole is made anew at the next start; what is whole stays."""
+    settings = demo_settings(Settings(home=home))
+    model = settings.home / "models" / shipped.name()
+    (snapshot,) = (one for one in (settings.home / "snapshots").iterdir() if one.is_dir())
+    drawn = {file: file.stat().st_mtime_ns for file in (settings.home / "world").rglob("*.jpg")}
+    for file in (model / "model.json", model / "exports/int8/network.bin", snapshot / "index.faiss"):
+        file.write_bytes(file.read_bytes()[:-9])
+        assert not is_published(settings, PLAN), file
+        publish(settings, PLAN)
+        assert is_published(settings, PLAN), file
+    assert {file: file.stat().st_mtime_ns for file in (settings.home / "world").rglob("*.jpg")} == drawn
+
+
+def test_a_broken_installation_is_told(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file of the shipped model is missing, one line says so, and nothing of it is left in the home."""
+    bundled = tmp_path / "bundled"
+    shutil.copytree(BUNDLED, bundled)
+    (bundled / "demo/exports/int8/network.bin").unlink()
+    monkeypatch.chdir(tmp_path)
+    with (
+        workplace(Settings(home=tmp_path / "home"), "test") as catalogue,
+        pytest.raises(BuildError, match="install Sokkuri again"),
+    ):
+        shipped.install(tmp_path / "home", home / "demo/world/library", catalogue, bundled / "demo")
+    assert not list((tmp_path / "home/models").glob("demo-*"))
 
 
 def test_what_has_to_be_learnt_says_what_to_install(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -303,8 +303,9 @@ def _serving(settings: Settings) -> Iterator[int]:
 
 
 def _ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with suppress(OSError):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection, suppress(OSError):
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
+        with connection.getresponse() as answer:
+            answer.read()
+            return answer.status == http.client.OK
     return False

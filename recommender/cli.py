@@ -6,6 +6,7 @@ Also the one place where an error becomes a line on the terminal, and the only f
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -166,7 +167,9 @@ def main() -> None:
         _end(f"this command needs {missing}, which is not installed: pip install 'sokkuri[train]', or make setup", 1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        _end(f"{error.strerror or error}{where}", 1)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = ": make room and run it again, what is finished is kept" if full else ""
+        _end(f"{error.strerror or error}{where}{remedy}", 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

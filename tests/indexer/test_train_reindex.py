@@ -667,6 +667,7 @@ def test_kill_9_never_harms_what_is_published(world: World) -> None:
 def test_a_disk_that_is_full_is_one_line(world: World) -> None:
     """Whichever file does not fit, reindex and train end in one line, nothing is published and nothing left over."""
     before = world.published().info
+    (world.library / "show-0/hero-0/1.png").unlink()  # or the index of the snapshot before would be shared
     for limit in (1_000, 40_000, 90_000):  # less than the catalogue's log needs, and less than the index has
         line = world.run("reindex", world.library, limit=limit).line
         assert "File too large" in line or "disk I/O error" in line

@@ -68,6 +68,21 @@ def test_web_imports_nothing_heavy() -> None:
     assert not found & set(HEAVY)
 
 
+def test_a_full_disk_is_one_line_that_says_what_to_do() -> None:
+    """Wherever a command meets it, the line names the file and asks for room."""
+    code = (
+        "import errno\n"
+        "from recommender import cli\n"
+        "def full(**_):\n"
+        "    raise OSError(errno.ENOSPC, 'No space left on device', 'thumbnails/a.jpg')\n"
+        "cli.group.main = full\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sokkuri: No space left on device (thumbnails/a.jpg): make room")
+
+
 @pytest.mark.parametrize("words", ["train .", "evaluate", "pretrain . --output o", "export"])
 def test_without_the_extra_a_command_says_what_to_install(words: str, tmp_path: Path) -> None:
     """In a light installation a command that needs torch ends in one line, and not in a traceback."""

@@ -93,10 +93,10 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _scribble(style: Style, identity: Identity, shot: Shot) -> Image.Image:
+def _scribble(style: Style, identity: Identity, shot: Shot, width: int) -> Image.Image:
     """Stand in for the drawer, of which nothing is asked here but that it be quick: colours of their own."""
     digest = hashlib.sha256(repr((style, identity, shot)).encode()).digest()
-    return Image.frombytes("RGB", (2, 5), digest[:30]).resize(shot.size)
+    return Image.frombytes("RGB", (2, 5), digest[:30]).resize((width, shot.size[1]))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,9 +29,12 @@ class World:
     asked: list[tuple[str, float]] = field(default_factory=list)
     noted: list[str] = field(default_factory=list)
     robots_known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    opening: threading.Event | None = None
 
     def ask(self, _: Session, question: Question, at_head: Callable[[], None]) -> Answer | Moved:
-        """Answer by the script."""
+        """Answer by the script, once the hosts have opened."""
+        if self.opening:
+            self.opening.wait(10)
         self.asked.append((question.address, self.clock.now()))
         answers = self.script.get(question.address, [])
         answer = (answers.pop(0) if len(answers) > 1 else answers[0]) if answers else b"ok"
@@ -210,7 +214,12 @@ def test_an_unreachable_host_fails_as_a_whole(world: World) -> None:
 
 def test_pages_come_before_pictures(world: World) -> None:
     """An urgent job overtakes those that wait."""
-    _outcomes(_lanes(world), *(_job(f"/{number}") for number in range(9)), _job("/page", urgent=True))
+    world.opening = threading.Event()
+    lanes = _lanes(world)
+    for job in (*(_job(f"/{number}") for number in range(9)), _job("/page", urgent=True)):
+        lanes.add(job)
+    world.opening.set()  # not before, or a quick lane would have asked for most of them
+    _outcomes(lanes)
     places = [address for address, _ in world.asked]
     assert places.index(f"{HOST}/page") < 5
 

@@ -112,7 +112,8 @@ def _one_client(port: int, encoder: Encoder, pictures: Pictures, effort: Effort,
 def _bare_rates(encoder: Encoder, pictures: Pictures, seconds: float, settings: Settings) -> tuple[float, float]:
     """Return how many decoded pictures a second the engine takes: one at a time, as a server does, and in bulk."""
     images = [decode(pictures.next(), Limits.of(settings)) for _ in range(BULK)]
-    return tuple(_rate(encoder, images, size, seconds / 2) for size in (1, BULK))  # type: ignore[return-value]
+    alone, bulk = (_rate(encoder, images, size, seconds / 2) for size in (1, BULK))
+    return alone, bulk
 
 
 def _rate(encoder: Encoder, images: list[DecodedImage], size: int, seconds: float) -> float:

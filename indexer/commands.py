@@ -31,7 +31,9 @@ library_argument = click.argument("library", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
 @click.option("--no-serve", is_flag=True, help="Draw and publish only.")
-@click.option("--retrain", is_flag=True, help="Learn the shows anew, as `sokkuri train` does; then as --no-serve.")
+@click.option(
+    "--retrain", is_flag=True, help="Train a model of your own and publish; `sokkuri serve --home HOME/demo` serves it."
+)
 @click.option(
     "--pack",
     type=click.Path(path_type=Path),

@@ -110,7 +110,7 @@ class _Guarded:
                 return opened
         if isinstance(trouble, TimeoutError):
             raise ConnectTimeoutError(self, f"{self.host} does not answer") from trouble
-        raise NewConnectionError(self, f"{trouble.strerror or trouble}") from trouble  # type: ignore[arg-type]
+        raise NewConnectionError(self, f"{trouble.strerror or trouble}") from trouble  # type: ignore[arg-type]  # a mixin
 
 
 def _private(host: str, address: str) -> str:

@@ -154,7 +154,7 @@ def _stumbling() -> Iterator[None]:
         yield
     except (SokkuriError, OSError):
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a page makes of the parsers ends that page, and no other
         raise unforeseen(error) from error
 
 

@@ -118,7 +118,7 @@ class CollectReport:
 
 def shown(address: str) -> str:
     """Return an address as a line can hold it."""
-    return address if len(address) <= 200 else f"{address[:160]}… ({len(address):,} letters)"  # noqa: PLR2004
+    return address if len(address) <= 200 else f"{address[:160]}… ({len(address):,} letters)"  # noqa: PLR2004  # two or three lines of a terminal
 
 
 def _by(counts: Counter[str]) -> str:

@@ -133,7 +133,7 @@ def test_a_robots_txt_that_is_known_is_not_asked_for(world: World) -> None:
         (FetchFailed("404", "not there"), True),
         (FetchFailed("403", "not for you"), True),
         (FetchRefused("not a picture", "the answer is image/png"), True),
-        (Moved("file:///etc/passwd"), True),
+        (Moved("file:///secret"), True),
         (FetchRefused("a private address", "127.0.0.1"), False),
         (FetchFailed("too slow", "late"), False),
         (Trouble("503", "down"), False),

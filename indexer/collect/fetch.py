@@ -70,8 +70,7 @@ class Trouble(FetchFailed):
     """A failure that may pass: the same may be asked again.
 
     `wait` is how long the host wants to be left alone, in seconds, None where it does not say. `of_host` says whether
-    the whole host is in trouble, and not only the address, `unreachable`, whether it could not even be spoken to, and
-    `offline`, whether there may be no network at all.
+    the whole host is in trouble, and not only the address, and `unreachable`, whether it could not even be spoken to.
     """
 
     def __init__(
@@ -82,10 +81,9 @@ class Trouble(FetchFailed):
         *,
         of_host: bool = False,
         unreachable: bool = False,
-        offline: bool = False,
     ) -> None:
         super().__init__(why, message)
-        self.wait, self.of_host, self.unreachable, self.offline = wait, of_host or unreachable, unreachable, offline
+        self.wait, self.of_host, self.unreachable = wait, of_host or unreachable, unreachable
 
 
 def ask(session: Session, question: Question, at_head: Callable[[], None] | None = None) -> Answer | Moved:
@@ -96,13 +94,11 @@ def ask(session: Session, question: Question, at_head: Callable[[], None] | None
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     late = Event()
 
-    def cut() -> None:
+    def ring() -> None:
         late.set()
-        for adapter in session.adapters.values():
-            if isinstance(adapter, GuardedAdapter):
-                adapter.cut()
+        cut(session)
 
-    alarm = Timer(question.seconds, cut)
+    alarm = Timer(question.seconds, ring)
     alarm.daemon = True
     alarm.start()
     try:
@@ -115,11 +111,20 @@ def ask(session: Session, question: Question, at_head: Callable[[], None] | None
             raise _late(question) from failure
         raise
     except (RequestException, HTTPError, OSError, ValueError) as error:
-        if late.is_set() or isinstance(error, ReadTimeout):
+        reason = _failure(error)
+        unreachable = isinstance(reason, Trouble) and reason.unreachable
+        if (late.is_set() or isinstance(error, ReadTimeout)) and not unreachable:
             raise _late(question) from error
-        raise _failure(error) from error
+        raise reason from error
     finally:
         alarm.cancel()
+
+
+def cut(session: Session) -> None:
+    """End whatever a session is receiving, from another thread."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, GuardedAdapter):
+            adapter.cut()
 
 
 def _late(question: Question) -> FetchFailed:
@@ -213,14 +218,12 @@ def _failure(error: Exception) -> FetchFailed:
         causes.append(inner)
     for cause in causes:
         if isinstance(cause, NameResolutionError):
-            return Trouble(UNREACHABLE, "the host's name is not known", unreachable=True, offline=True)
+            return Trouble(UNREACHABLE, "the host's name is not known", unreachable=True)
         if isinstance(cause, SSLError):
             return FetchFailed("no safe connection", f"the host does not prove who it is ({_short(cause)})")
         if isinstance(cause, (NewConnectionError, ConnectTimeout)):
             text = "no answer" if isinstance(cause, ConnectTimeout) else str(cause).rpartition(": ")[2]
-            # Who refuses a connection is there.
-            offline = not any(isinstance(one, ConnectionError) for one in causes)
-            return Trouble(UNREACHABLE, f"no connection to the host: {text}", unreachable=True, offline=offline)
+            return Trouble(UNREACHABLE, f"no connection to the host: {text}", unreachable=True)
     if any(isinstance(cause, (ConnectionError, HTTPError)) for cause in causes):
         return Trouble(CUT_OFF, f"the connection broke ({_short(causes[-1])})")
     return FetchFailed(BROKEN, f"the answer cannot be understood ({_short(error)})")

@@ -12,8 +12,10 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
@@ -22,7 +24,7 @@ from urllib.parse import urlsplit
 from requests import Session
 
 from indexer.collect.answers import Answer
-from indexer.collect.fetch import NOT_WANTED, Moved, Question, Trouble, ask, media_types, unforeseen
+from indexer.collect.fetch import CUT_OFF, NOT_WANTED, Moved, Question, Trouble, ask, cut, media_types, unforeseen
 from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
 from recommender.errors import FetchFailed, FetchRefused, SokkuriError
 
@@ -37,6 +39,10 @@ LONGEST_WAIT = 120.0
 """Seconds. A host that wants to be left alone for longer is not asked again in this run."""
 LONGEST_NAP = 1.0
 """Seconds after which a lane that waits to try something again looks whether there is something new to do."""
+LAST_ANSWERS_SECONDS = 5.0
+"""How long answers that are on their way are waited for where a run is stopped; then their connections are cut."""
+CUT_SECONDS = 1.0
+"""How long a lane whose connection was cut may take to notice."""
 ROBOTS_BYTES = 512_000
 """At least 500 KiB of a robots.txt have to be read (RFC 9309, 2.5)."""
 ROBOTS_HOPS = 5
@@ -74,6 +80,10 @@ class RealClock:
 
 class Memory(Protocol):
     """What the lanes note, and what an earlier run noted (`journal.Journal`)."""
+
+    def idle(self) -> float:
+        """Return for how many seconds nothing had been noted when this run began."""
+        ...
 
     def asked(self, address: str) -> None:
         """Note that an address is about to be asked for."""
@@ -130,6 +140,7 @@ class Doors:
     session: Callable[[], Session]
     shelve: Callable[[Answer], None]
     ask: Callable[[Session, Question, Callable[[], None]], Answer | Moved] = ask
+    cut: Callable[[Session], None] = cut
 
 
 @dataclass
@@ -152,7 +163,8 @@ class _Lane:
         self.later: list[tuple[float, int, Job]] = []
         self.running = False
         self.origins: dict[str, _Origin] = {}
-        self.next_start = 0.0
+        self.last = -inf
+        self.not_before = -inf
 
     def __bool__(self) -> bool:
         return bool(self.urgent or self.jobs or self.later)
@@ -161,6 +173,11 @@ class _Lane:
         """Return what is known about an address's scheme, host and port."""
         name = origin_of(address)
         return self.origins.setdefault(name, _Origin(name))
+
+    def ready_at(self, pause: float) -> float:
+        """Return when the host may be asked again: after the pause, or that of the robots.txt that wants most."""
+        delays = [origin.robots.delay for origin in self.origins.values() if origin.robots]
+        return max(self.not_before, self.last + max(pause, *delays, 0.0))
 
     def put(self, job: Job) -> None:
         """Queue a job."""
@@ -180,8 +197,8 @@ class _Lane:
 class Lanes:
     """Asks many hosts at once. Jobs go in by `add`; `outcomes` gives what came of each, in no order.
 
-    `online` tells whether anything showed that there is a network, `trouble` the first reason to doubt it; `requests`
-    counts what was asked for, robots.txt included.
+    `reached` tells whether any host could be spoken to, `trouble` what the first one that was in trouble said;
+    `requests` counts what was asked for, robots.txt included.
     """
 
     def __init__(self, doors: Doors, memory: Memory, pause: Pause, clock: Clock | None = None) -> None:
@@ -191,11 +208,14 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._pending: deque[_Lane] = deque()
         self._threads: set[threading.Thread] = set()
-        self._stop = threading.Event()
+        self._sessions: set[Session] = set()
+        self._asking: set[str] = set()
+        self._stop, self._cut = threading.Event(), threading.Event()
+        self._began = self._clock.now()
         self._numbers = itertools.count()
         self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self.open = 0
-        self.online = False
+        self.reached = False
         self.trouble = ""
         self.requests = 0
 
@@ -218,14 +238,38 @@ class Lanes:
             raise outcome.result
         return outcome
 
-    def stop(self) -> None:
-        """Let every lane end what it is about, and no more. What they still answer stands in `outcomes`."""
+    def stop(self, patience: float = LAST_ANSWERS_SECONDS) -> None:
+        """Let every lane end what it is about, and no more. What they still answer stands in `outcomes`.
+
+        What takes longer than `patience` seconds is cut off, and will be asked for again by the next run.
+        """
         self._stop.set()
         with self._lock:
             self._pending.clear()
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
+        deadline = monotonic() + patience
+        while (threads := self._alive()) and (left := deadline - monotonic()) > 0:
+            threads[0].join(left)
+        self._cut.set()
+        deadline = monotonic() + CUT_SECONDS
+        while (threads := self._alive()) and monotonic() < deadline:
+            with self._lock:
+                sessions = list(self._sessions)
+            for session in sessions:
+                self._doors.cut(session)
+            threads[0].join(CUT_SECONDS / 10)
+        with self._lock:
+            asking = list(self._asking)
+        for address in asking:  # of lanes that are still looking a name up, or waiting for a connection
+            self._give_back(address)
+
+    def _give_back(self, address: str) -> None:
+        """Note that an address may be asked for again: it was this program that ended it, and not its host."""
+        with suppress(SokkuriError, OSError):
+            self._memory.troubled(address)
+
+    def _alive(self) -> list[threading.Thread]:
+        with self._lock:
+            return list(self._threads)
 
     def _start(self) -> None:
         """Start lanes while there is room. Called with the lock held."""
@@ -239,6 +283,8 @@ class Lanes:
     def _run(self, lane: _Lane) -> None:
         """Work off a lane, and make room for the next one."""
         session = self._doors.session()
+        with self._lock:
+            self._sessions.add(session)
         try:
             while not self._stop.is_set():
                 with self._lock:
@@ -252,6 +298,7 @@ class Lanes:
         finally:
             session.close()
             with self._lock:
+                self._sessions.discard(session)
                 lane.running = False
                 self._threads.discard(threading.current_thread())
                 if lane and not self._stop.is_set():
@@ -262,9 +309,14 @@ class Lanes:
         try:
             result = self._result(lane, session, job)
         except Trouble as trouble:
-            self._again_or_not(lane, job, trouble)
-            return
+            if not self._cut.is_set():
+                with self._lock:
+                    self._asking.discard(job.address)
+                self._again_or_not(lane, job, trouble)
+                return
+            result = trouble
         except (FetchRefused, FetchFailed) as error:
+            self.reached = self.reached or isinstance(error, FetchFailed)
             result = error
         except (SokkuriError, OSError) as error:  # the disk's: raised again where the outcomes are taken
             result = error
@@ -272,7 +324,11 @@ class Lanes:
             result = unforeseen(error)
         except BaseException as error:  # noqa: BLE001  # it is raised again where the outcomes are taken
             result = error
-        if result is not None:
+        with self._lock:
+            self._asking.discard(job.address)
+        if self._cut.is_set():
+            self._give_back(job.address)
+        elif result is not None:
             self.outcomes.put(Outcome(job, result))
 
     def _result(
@@ -288,39 +344,47 @@ class Lanes:
             return None
         if not origin.robots.allows(job.address):
             return FetchRefused(BY_ROBOTS, f"robots.txt of {origin.name} forbids it")
-        if not self._wait_turn(lane, origin):
+        if not self._wait_turn(lane):
             return None
         self._memory.asked(job.address)
-        answer = self._doors.ask(session, job.question, lambda: self._rest(lane, origin))
-        self.online, origin.troubles = True, 0
+        with self._lock:
+            self._asking.add(job.address)
+        answer = self._doors.ask(session, job.question, lambda: self._rest(lane))
+        self.reached, origin.troubles = True, 0
+        if self._cut.is_set():  # where no length was given, an answer that was cut off looks like a whole one
+            raise Trouble(CUT_OFF, "the run was stopped")
         if isinstance(answer, Answer):
-            self._doors.shelve(answer)
+            try:
+                self._doors.shelve(answer)
+            except OSError:  # there is no room for it: with room it may be had
+                self._give_back(job.address)
+                raise
             return replace(answer, data=b"")
         return answer
 
-    def _wait_turn(self, lane: _Lane, origin: _Origin) -> bool:
+    def _wait_turn(self, lane: _Lane) -> bool:
         """Wait until the host may be asked again; tell whether the program still goes on."""
-        while (left := lane.next_start - self._clock.now()) > 0 and not self._stop.is_set():
+        while (left := lane.ready_at(self._pause.seconds) - self._clock.now()) > 0 and not self._stop.is_set():
             self._clock.wait(left, self._stop)
-        self._rest(lane, origin)
+        self._rest(lane)
         with self._lock:
             self.requests += not self._stop.is_set()
         return not self._stop.is_set()
 
-    def _rest(self, lane: _Lane, origin: _Origin) -> None:
+    def _rest(self, lane: _Lane) -> None:
         """Leave the host in peace from now on: told before it is asked, and again when it begins to answer."""
-        lane.next_start = self._clock.now() + max(self._pause.seconds, origin.robots.delay if origin.robots else 0.0)
+        lane.last = self._clock.now()
 
     def _again_or_not(self, lane: _Lane, job: Job, trouble: Trouble) -> None:
         """Queue a job again, or give up: the job, or the whole host."""
-        self.online = self.online or not trouble.offline
+        self.reached = self.reached or not trouble.unreachable
         self.trouble = self.trouble or f"{lane.host}: {trouble}"
         origin = lane.origin(job.address)
         tries = job.tries + 1
         wait = trouble.wait if trouble.wait is not None else BACK_OFF * 4 ** (tries - 1)
         if trouble.of_host:
             origin.troubles += 1
-            lane.next_start = max(lane.next_start, self._clock.now() + min(wait, LONGEST_WAIT))
+            lane.not_before = max(lane.not_before, self._clock.now() + min(wait, LONGEST_WAIT))
         if trouble.of_host and wait > LONGEST_WAIT:
             origin.objection = FetchFailed(GAVE_UP, f"{trouble}; the host wants {wait:,.0f} seconds of peace")
         elif origin.troubles >= (TRIES if trouble.unreachable or origin.robots is None else MOST_TROUBLES):
@@ -339,6 +403,8 @@ class Lanes:
     def _learn_robots(self, lane: _Lane, origin: _Origin, session: Session) -> None:
         """Find out what a robots.txt says. Raises Trouble where it cannot be had yet."""
         known = self._memory.robots(origin.name)
+        if known is not None:  # an earlier run has asked this host, perhaps a moment ago
+            lane.last = max(lane.last, self._began - self._memory.idle())
         if known is None or not fresh(known["fetched"], ROBOTS_HOURS):
             try:
                 found = self._ask_robots(lane, origin, session)
@@ -346,7 +412,7 @@ class Lanes:
                 # Without it nothing may be asked for: the trouble is the host's, whatever it is.
                 raise Trouble(
                     trouble.why, f"robots.txt cannot be had: {trouble}", trouble.wait,
-                    of_host=True, unreachable=trouble.unreachable, offline=trouble.offline,
+                    of_host=True, unreachable=trouble.unreachable,
                 ) from trouble  # fmt: skip
             if found is None:
                 return
@@ -367,16 +433,16 @@ class Lanes:
         for _ in range(ROBOTS_HOPS + 1):
             if urlsplit(address).scheme not in ("http", "https"):
                 break
-            if not self._wait_turn(lane, origin):
+            if not self._wait_turn(lane):
                 return None
             question = Question(address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True)
             try:
-                answer = self._doors.ask(session, question, lambda: self._rest(lane, origin))
+                answer = self._doors.ask(session, question, lambda: self._rest(lane))
             except Trouble:
                 raise
             except (FetchFailed, FetchRefused) as error:
                 return self._without_robots(origin, error)
-            self.online = True
+            self.reached = True
             if isinstance(answer, Answer):
                 return answer.status, answer.data.decode("utf-8", "replace")
             address = answer.to
@@ -390,7 +456,7 @@ class Lanes:
                 return 200, ""
             origin.objection = error
             return None
-        self.online = True
+        self.reached = True
         if error.why.isdigit():
             return int(error.why), ""
         origin.objection = FetchFailed(error.why, f"robots.txt of {origin.name} cannot be had: {error}")

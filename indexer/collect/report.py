@@ -92,12 +92,18 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class CollectReport:
-    """What a run did, for all sources together."""
+    """What a run did, for all sources together. `offline` says why no host could be reached, where none could."""
 
     library: str
     sources: tuple[SourceReport, ...]
     requests: int
     seconds: float
+    offline: str = ""
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """Whether there is more to say than that no host could be reached."""
+        return not self.offline or any(source.pages for source in self.sources)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -105,8 +111,17 @@ class CollectReport:
             "library": self.library,
             "requests": self.requests,
             "seconds": self.seconds,
+            "offline": self.offline,
             "sources": [source.to_json() for source in self.sources],
         }
+
+    def to_warning(self) -> str:
+        """Return which sources yielded nothing, for a place where nobody can overlook it; nothing where all did."""
+        empty = [source.name for source in self.sources if not source.kept]
+        if not empty:
+            return ""
+        names = ", ".join(empty[:LISTED]) + (f" and {len(empty) - LISTED} more" if len(empty) > LISTED else "")
+        return f"! {len(empty)} of {len(self.sources)} sources yielded nothing: {names}"
 
     def to_text(self) -> str:
         """Return the report for people."""

@@ -37,7 +37,8 @@ _SERVER_ERROR = 500
 class Question:
     """What is asked for: at most `most_bytes` bytes within `seconds`, of a kind that `wants` likes (by media type).
 
-    `etag` and `modified` are those of the answer that is there already: the host may say that nothing changed.
+    A longer answer is refused, unless it may be `clipped`: then the rest is left unread. `etag` and `modified` are
+    those of the answer that is there already: the host may say that nothing changed.
     """
 
     address: str
@@ -46,6 +47,7 @@ class Question:
     accept: str
     wants: Callable[[str], bool]
     packed: bool = False
+    clipped: bool = False
     etag: str = ""
     modified: str = ""
 
@@ -102,7 +104,7 @@ def ask(session: Session, question: Question, at_head: Callable[[], None] | None
     alarm.daemon = True
     alarm.start()
     try:
-        answer = _exchange(session, question, at_head)
+        answer = _exchange(session, question, at_head, late)
         if late.is_set():  # a head that was cut off looks like a whole one
             raise _late(question)
         return answer
@@ -131,7 +133,7 @@ def _late(question: Question) -> FetchFailed:
     return FetchFailed(TOO_SLOW, f"the answer was not there within {question.seconds:g} seconds")
 
 
-def _exchange(session: Session, question: Question, at_head: Callable[[], None] | None) -> Answer | Moved:
+def _exchange(session: Session, question: Question, at_head: Callable[[], None] | None, late: Event) -> Answer | Moved:
     """Send the request, judge the head of the answer, and read its body."""
     timeout = (min(CONNECT_SECONDS, question.seconds), min(SILENCE_SECONDS, question.seconds))
     try:
@@ -154,7 +156,7 @@ def _exchange(session: Session, question: Question, at_head: Callable[[], None] 
         _require_ok(response)
         if answer.kind and not question.wants(answer.kind):
             raise FetchRefused(NOT_WANTED, f"the answer is {answer.kind}")
-        return Answer(question.address, status, answer.fetched, _body(response, question.most_bytes), headers)
+        return Answer(question.address, status, answer.fetched, _body(response, question, late), headers)
 
 
 def _target(address: str, response: Response) -> str:
@@ -180,11 +182,12 @@ def _require_ok(response: Response) -> None:
     raise FetchFailed(reason, message)
 
 
-def _body(response: Response, most: int) -> bytes:
-    """Read a body of at most `most` bytes, packed or not, and no byte more than that. Raises FetchRefused, Trouble."""
+def _body(response: Response, question: Question, late: Event) -> bytes:
+    """Read a body up to the bytes that it may have, packed or not. Raises FetchRefused, Trouble."""
+    most = question.most_bytes
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isascii() and length.isdigit() else None
-    if expected is not None and expected > most:
+    if expected is not None and expected > most and not question.clipped:
         raise _too_large(most)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
@@ -192,6 +195,8 @@ def _body(response: Response, most: int) -> bytes:
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding not in ("identity", "") else None
     received, parts, size = 0, [], 0
     while data := response.raw.read1(CHUNK, decode_content=False):
+        if late.is_set():
+            raise _late(question)
         received += len(data)
         try:
             part = unpack.decompress(data, most + 1 - size) if unpack else data
@@ -200,6 +205,8 @@ def _body(response: Response, most: int) -> bytes:
         size += len(part)
         parts.append(part)
         if size > most or received > most:
+            if question.clipped:
+                return b"".join(parts)[:most]
             raise _too_large(most)
     # A body without a length ends with the connection: where that broke within the head, nothing at all came.
     if received < (1 if expected is None else expected) or (unpack and not unpack.eof):

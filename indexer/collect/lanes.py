@@ -44,7 +44,7 @@ LAST_ANSWERS_SECONDS = 5.0
 CUT_SECONDS = 1.0
 """How long a lane whose connection was cut may take to notice."""
 ROBOTS_BYTES = 512_000
-"""At least 500 KiB of a robots.txt have to be read (RFC 9309, 2.5)."""
+"""At least 500 KiB of a robots.txt have to be read (RFC 9309, 2.5); what comes after them is nobody's rule."""
 ROBOTS_HOPS = 5
 ROBOTS_SECONDS = 20.0
 ROBOTS_HOURS = 24
@@ -435,7 +435,9 @@ class Lanes:
                 break
             if not self._wait_turn(lane):
                 return None
-            question = Question(address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True)
+            question = Question(
+                address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True, clipped=True
+            )
             try:
                 answer = self._doors.ask(session, question, lambda: self._rest(lane))
             except Trouble:
@@ -444,7 +446,9 @@ class Lanes:
                 return self._without_robots(origin, error)
             self.reached = True
             if isinstance(answer, Answer):
-                return answer.status, answer.data.decode("utf-8", "replace")
+                text = answer.data.decode("utf-8", "replace")
+                whole = text if len(answer.data) < ROBOTS_BYTES else text.rpartition("\n")[0]
+                return answer.status, whole
             address = answer.to
         # After five redirects, or one to nowhere, a crawler may take it that there is none (RFC 9309, 2.3.1.2).
         return 404, ""
@@ -454,7 +458,7 @@ class Lanes:
         if isinstance(error, FetchRefused):
             if error.rule == NOT_WANTED:  # a picture in its place says nothing
                 return 200, ""
-            origin.objection = error
+            origin.objection = FetchRefused(error.rule, f"robots.txt of {origin.name} cannot be had: {error}")
             return None
         self.reached = True
         if error.why.isdigit():

@@ -10,6 +10,10 @@ LISTED = 10
 """Pictures of a source that are refused or failed and listed one by one at the terminal; `--json` lists all."""
 
 
+LONGEST = 200
+"""Letters of an address that is shown as a whole: two or three lines of a terminal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """An address that gave nothing, and why: the rule or kind of failure, and the sentence."""
@@ -45,16 +49,16 @@ class SourceReport:
     def refuse(self, address: str, rule: str, what: str) -> None:
         """Count a picture that may not, or should not, be had."""
         self.refused[rule] += 1
-        self.lines.append(Line(shown(address), "refused", rule, what))
+        self.lines.append(Line(shown(address), "refused", rule, legible(what)))
 
     def fail(self, address: str, why: str, what: str) -> None:
         """Count a picture that could not be had."""
         self.failed[why] += 1
-        self.lines.append(Line(shown(address), "failed", why, what))
+        self.lines.append(Line(shown(address), "failed", why, legible(what)))
 
     def trouble(self, address: str, outcome: str, reason: str, what: str) -> None:
         """Note a page that could not or may not be read."""
-        self.lines.append(Line(shown(address), f"page {outcome}", reason, what))
+        self.lines.append(Line(shown(address), f"page {outcome}", reason, legible(what)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -133,7 +137,13 @@ class CollectReport:
 
 def shown(address: str) -> str:
     """Return an address as a line can hold it."""
-    return address if len(address) <= 200 else f"{address[:160]}… ({len(address):,} letters)"  # noqa: PLR2004  # two or three lines of a terminal
+    text = f"{address[:160]}… ({len(address):,} letters)" if len(address) > LONGEST else address
+    return legible(text)
+
+
+def legible(text: str) -> str:
+    """Return a text with what a terminal would obey written as an escape: hosts may send anything."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _by(counts: Counter[str]) -> str:

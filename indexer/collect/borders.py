@@ -97,6 +97,7 @@ class _Guarded:
     allowed: tuple[Network, ...] = ()
     sockets: _Sockets
     sock: Any
+    twin: Any
     host: str
     port: int
     timeout: Any
@@ -105,12 +106,12 @@ class _Guarded:
 
     def connect(self) -> None:
         """Connect, and agree on keys, so that another thread may cut it off all the while."""
-        self._twin: socket.socket | None = None
+        self.twin = None
         try:
             super().connect()  # type: ignore[misc]  # a mixin
         finally:
-            if self._twin:
-                self._twin.close()
+            if self.twin:
+                self.twin.close()
         if self.sock:
             self.sockets.add(self.sock)
 
@@ -143,8 +144,8 @@ class _Guarded:
                 opened.close()
                 raise
             else:
-                self._twin = opened.dup()  # while keys are agreed on, the socket itself is out of reach
-                self.sockets.add(self._twin)
+                self.twin = opened.dup()  # while keys are agreed on, the socket itself is out of reach
+                self.sockets.add(self.twin)
                 return opened
         if isinstance(trouble, TimeoutError):
             raise ConnectTimeoutError(self, f"{self.host} does not answer") from trouble

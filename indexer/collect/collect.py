@@ -5,6 +5,7 @@ One thread, this one, decides and writes; the hosts are asked by others (`lanes`
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -127,8 +128,9 @@ def _written(into: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or into
-        raise BuildError(f"{where} cannot be used ({error.strerror or error}): make room and run it again") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "make room and run it again" if full else "see that it can be written to, or choose another folder"
+        raise BuildError(f"{error.filename or into} cannot be used ({error.strerror or error}): {remedy}") from error
 
 
 def _shelve(shelf: AnswerShelf, answer: Answer) -> None:

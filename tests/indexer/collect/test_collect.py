@@ -610,6 +610,14 @@ def test_a_picture_without_room_leaves_nothing_half(place: Place, server: Galler
     assert max(Counter(server.paths).values()) == 1
 
 
+def test_what_is_in_the_way(place: Place) -> None:
+    """Where a folder stands in the place of the journal, the sentence names it, and does not ask for room."""
+    (place.library / ".sokkuri" / "journal.jsonl").mkdir(parents=True)
+    place.sources(place.saved("one.html", ""))
+    with pytest.raises(BuildError, match=r"journal\.jsonl cannot be used \(Is a directory\): see that it can be"):
+        place.run()
+
+
 def test_into_a_file(place: Place) -> None:
     """A library cannot be a file."""
     place.library.write_text("")

@@ -16,10 +16,11 @@ from time import monotonic
 from indexer.collect.answers import Answer, AnswerShelf
 from indexer.collect.borders import guarded_session, networks_of
 from indexer.collect.desk import ORDINARY, CollectOptions, Desk
+from indexer.collect.jobs import Clock, Doors, Outcome, Pause
 from indexer.collect.journal import FOLDER, Journal
 from indexer.collect.keep import Keeper
 from indexer.collect.labels import write_labels
-from indexer.collect.lanes import LAST_ANSWERS_SECONDS, Clock, Doors, Lanes, Outcome, Pause
+from indexer.collect.lanes import LAST_ANSWERS_SECONDS, Lanes
 from indexer.collect.manners import AGENT
 from indexer.collect.provenance import Provenance
 from indexer.collect.report import CollectReport, SourceReport

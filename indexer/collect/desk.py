@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from indexer.collect.answers import AnswerShelf
 from indexer.collect.borders import PRIVATE
 from indexer.collect.fetch import UNREACHABLE, Moved, unforeseen
+from indexer.collect.jobs import Job
 from indexer.collect.journal import Journal, Known
 from indexer.collect.keep import Keeper
-from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, Job, Lanes
+from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, Lanes
 from indexer.collect.provenance import Provenance
 from indexer.collect.report import SourceReport
 from indexer.collect.sources import Source

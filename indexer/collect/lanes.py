@@ -11,20 +11,19 @@ import heapq
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from math import inf
+from dataclasses import replace
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from requests import Session
 
 from indexer.collect.answers import Answer
-from indexer.collect.fetch import CUT_OFF, NOT_WANTED, Moved, Question, Trouble, ask, cut, media_types, unforeseen
+from indexer.collect.fetch import CUT_OFF, NOT_WANTED, Moved, Question, Trouble, media_types, unforeseen
+from indexer.collect.jobs import Clock, Doors, Job, Memory, Outcome, Pause, RealClock, fresh
+from indexer.collect.lane import Lane, Origin
 from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
 from recommender.errors import FetchFailed, FetchRefused, SokkuriError
 
@@ -54,146 +53,6 @@ GAVE_UP = "the host is left alone"
 _TEXTS = media_types("text/", "application/")
 
 
-class Clock(Protocol):
-    """Tells the time in seconds, and lets it pass."""
-
-    def now(self) -> float:
-        """Return the seconds since some moment."""
-        ...
-
-    def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return after so many seconds, or as soon as `stop` is set."""
-        ...
-
-
-class RealClock:
-    """The clock on the wall."""
-
-    def now(self) -> float:
-        """Return the seconds since some moment."""
-        return monotonic()
-
-    def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return after so many seconds, or as soon as `stop` is set."""
-        stop.wait(seconds)
-
-
-class Memory(Protocol):
-    """What the lanes note, and what an earlier run noted (`journal.Journal`)."""
-
-    def idle(self) -> float:
-        """Return for how many seconds nothing had been noted when this run began."""
-        ...
-
-    def asked(self, address: str) -> None:
-        """Note that an address is about to be asked for."""
-        ...
-
-    def troubled(self, address: str) -> None:
-        """Note that an address was not served, and will be asked for again."""
-        ...
-
-    def robots(self, host: str) -> Any:
-        """Return what was noted of a host's robots.txt, or None."""
-        ...
-
-    def note_robots(self, host: str, status: int, text: str, fetched: str) -> None:
-        """Note what a host answered."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A question, what it is asked for (`context`, which the lanes do not look into), and the redirects so far."""
-
-    question: Question
-    context: Any
-    urgent: bool = False
-    via: tuple[str, ...] = ()
-    tries: int = 0
-
-    @property
-    def address(self) -> str:
-        """The address that is asked for."""
-        return self.question.address
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a job: an answer, the place that the address moved to, or an error."""
-
-    job: Job
-    result: Answer | Moved | FetchRefused | FetchFailed | BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """How long a host is left in peace between the beginnings of two requests, in seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Doors:
-    """How a lane reaches its host: a new session, one exchange, and what is done with an answer before it is told."""
-
-    session: Callable[[], Session]
-    shelve: Callable[[Answer], None]
-    ask: Callable[[Session, Question, Callable[[], None]], Answer | Moved] = ask
-    cut: Callable[[Session], None] = cut
-
-
-@dataclass
-class _Origin:
-    """One scheme, host and port: its robots.txt, once it is known, and what speaks against asking for more."""
-
-    name: str
-    robots: Robots | None = None
-    objection: FetchRefused | FetchFailed | None = None
-    troubles: int = 0
-
-
-class _Lane:
-    """One host: its jobs, the urgent ones first, and everything that is known about it."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.urgent: deque[Job] = deque()
-        self.jobs: deque[Job] = deque()
-        self.later: list[tuple[float, int, Job]] = []
-        self.running = False
-        self.origins: dict[str, _Origin] = {}
-        self.last = -inf
-        self.not_before = -inf
-
-    def __bool__(self) -> bool:
-        return bool(self.urgent or self.jobs or self.later)
-
-    def origin(self, address: str) -> _Origin:
-        """Return what is known about an address's scheme, host and port."""
-        name = origin_of(address)
-        return self.origins.setdefault(name, _Origin(name))
-
-    def ready_at(self, pause: float) -> float:
-        """Return when the host may be asked again: after the pause, or that of the robots.txt that wants most."""
-        delays = [origin.robots.delay for origin in self.origins.values() if origin.robots]
-        return max(self.not_before, self.last + max(pause, *delays, 0.0))
-
-    def put(self, job: Job) -> None:
-        """Queue a job."""
-        (self.urgent if job.urgent else self.jobs).append(job)
-
-    def take(self, now: float) -> Job | float:
-        """Return the next job, or in how many seconds the next one is ready."""
-        if self.later and self.later[0][0] <= now:
-            return heapq.heappop(self.later)[2]
-        if self.urgent:
-            return self.urgent.popleft()
-        if self.jobs:
-            return self.jobs.popleft()
-        return self.later[0][0] - now
-
-
 class Lanes:
     """Asks many hosts at once. Jobs go in by `add`; `outcomes` gives what came of each, in no order.
 
@@ -205,8 +64,8 @@ class Lanes:
         self._doors, self._memory, self._pause = doors, memory, pause
         self._clock = clock or RealClock()
         self._lock = threading.Lock()
-        self._lanes: dict[str, _Lane] = {}
-        self._pending: deque[_Lane] = deque()
+        self._lanes: dict[str, Lane] = {}
+        self._pending: deque[Lane] = deque()
         self._threads: set[threading.Thread] = set()
         self._sessions: set[Session] = set()
         self._asking: set[str] = set()
@@ -224,7 +83,7 @@ class Lanes:
         host = urlsplit(job.address).hostname or ""
         with self._lock:
             self.open += 1
-            lane = self._lanes.setdefault(host, _Lane(host))
+            lane = self._lanes.setdefault(host, Lane(host))
             lane.put(job)
             if not lane.running and lane not in self._pending:
                 self._pending.append(lane)
@@ -280,7 +139,7 @@ class Lanes:
             self._threads.add(thread)
             thread.start()
 
-    def _run(self, lane: _Lane) -> None:
+    def _run(self, lane: Lane) -> None:
         """Work off a lane, and make room for the next one."""
         session = self._doors.session()
         with self._lock:
@@ -305,7 +164,7 @@ class Lanes:
                     self._pending.append(lane)
                 self._start()
 
-    def _work(self, lane: _Lane, session: Session, job: Job) -> None:
+    def _work(self, lane: Lane, session: Session, job: Job) -> None:
         try:
             result = self._result(lane, session, job)
         except Trouble as trouble:
@@ -332,7 +191,7 @@ class Lanes:
             self.outcomes.put(Outcome(job, result))
 
     def _result(
-        self, lane: _Lane, session: Session, job: Job
+        self, lane: Lane, session: Session, job: Job
     ) -> Answer | Moved | FetchRefused | FetchFailed | BaseException | None:
         """Ask for one job, if the host allows it; None where the program is stopping meanwhile."""
         origin = lane.origin(job.address)
@@ -362,7 +221,7 @@ class Lanes:
             return replace(answer, data=b"")
         return answer
 
-    def _wait_turn(self, lane: _Lane) -> bool:
+    def _wait_turn(self, lane: Lane) -> bool:
         """Wait until the host may be asked again; tell whether the program still goes on."""
         while (left := lane.ready_at(self._pause.seconds) - self._clock.now()) > 0 and not self._stop.is_set():
             self._clock.wait(left, self._stop)
@@ -371,11 +230,11 @@ class Lanes:
             self.requests += not self._stop.is_set()
         return not self._stop.is_set()
 
-    def _rest(self, lane: _Lane) -> None:
+    def _rest(self, lane: Lane) -> None:
         """Leave the host in peace from now on: told before it is asked, and again when it begins to answer."""
         lane.last = self._clock.now()
 
-    def _again_or_not(self, lane: _Lane, job: Job, trouble: Trouble) -> None:
+    def _again_or_not(self, lane: Lane, job: Job, trouble: Trouble) -> None:
         """Queue a job again, or give up: the job, or the whole host."""
         self.reached = self.reached or not trouble.unreachable
         self.trouble = self.trouble or f"{lane.host}: {trouble}"
@@ -400,7 +259,7 @@ class Lanes:
             return
         self.outcomes.put(Outcome(job, origin.objection or FetchFailed(trouble.why, f"{trouble} ({TRIES} times)")))
 
-    def _learn_robots(self, lane: _Lane, origin: _Origin, session: Session) -> None:
+    def _learn_robots(self, lane: Lane, origin: Origin, session: Session) -> None:
         """Find out what a robots.txt says. Raises Trouble where it cannot be had yet."""
         known = self._memory.robots(origin.name)
         if known is not None:  # an earlier run has asked this host, perhaps a moment ago
@@ -424,7 +283,7 @@ class Lanes:
                 BY_ROBOTS, f"robots.txt of {origin.name} wants {origin.robots.delay:,.0f} seconds between two requests"
             )
 
-    def _ask_robots(self, lane: _Lane, origin: _Origin, session: Session) -> tuple[int, str] | None:
+    def _ask_robots(self, lane: Lane, origin: Origin, session: Session) -> tuple[int, str] | None:
         """Ask for robots.txt and return its status and text: a host without one allows everything (RFC 9309, 2.3.1).
 
         Returns None where the host is out of the question, or the program is stopping. Raises Trouble.
@@ -453,7 +312,7 @@ class Lanes:
         # After five redirects, or one to nowhere, a crawler may take it that there is none (RFC 9309, 2.3.1.2).
         return 404, ""
 
-    def _without_robots(self, origin: _Origin, error: FetchFailed | FetchRefused) -> tuple[int, str] | None:
+    def _without_robots(self, origin: Origin, error: FetchFailed | FetchRefused) -> tuple[int, str] | None:
         """Return what a robots.txt says that is not there, or note why its host is out of the question."""
         if isinstance(error, FetchRefused):
             if error.rule == NOT_WANTED:  # a picture in its place says nothing
@@ -465,17 +324,3 @@ class Lanes:
             return int(error.why), ""
         origin.objection = FetchFailed(error.why, f"robots.txt of {origin.name} cannot be had: {error}")
         return None
-
-
-def origin_of(address: str) -> str:
-    """Return scheme, host and port of an address: what a robots.txt is for (RFC 9309, 2.3)."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
-
-
-def fresh(fetched: str, hours: float) -> bool:
-    """Tell whether a moment, in ISO 8601, is less than so many hours ago."""
-    try:
-        return datetime.now(UTC) - datetime.fromisoformat(fetched) < timedelta(hours=hours)
-    except (ValueError, TypeError):
-        return False

@@ -13,8 +13,8 @@ from indexer.collect.answers import Answer
 from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
 from indexer.collect.fetch import PAGES, Moved, Question
 from indexer.collect.galleries import PAGE_FORBIDS, LeftOut, Page, gallery_of
+from indexer.collect.jobs import Job, Outcome, fresh
 from indexer.collect.keep import FORGOTTEN
-from indexer.collect.lanes import Job, Outcome, fresh
 from indexer.collect.manners import FOLLOWS_NOT, directives, objection
 from indexer.collect.wishes import Wishes
 from recommender.errors import FetchFailed, FetchRefused

@@ -13,9 +13,9 @@ from indexer.collect.brought import data_of, key_of, saved_bytes
 from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
 from indexer.collect.fetch import PICTURES, Moved, Question
 from indexer.collect.galleries import Gallery, PictureReference
+from indexer.collect.jobs import Job, Outcome
 from indexer.collect.journal import Known
 from indexer.collect.keep import FORGOTTEN, Duplicate
-from indexer.collect.lanes import Job, Outcome
 from indexer.collect.manners import objection
 from indexer.workplace import now
 from recommender.errors import FetchFailed, FetchRefused

@@ -14,7 +14,8 @@ from requests import Session
 
 from indexer.collect.answers import Answer
 from indexer.collect.fetch import PICTURES, Moved, Question, Trouble
-from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, MOST_TROUBLES, TRIES, Doors, Job, Lanes, Outcome, Pause
+from indexer.collect.jobs import Doors, Job, Outcome, Pause
+from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, MOST_TROUBLES, TRIES, Lanes
 from recommender.errors import BuildError, FetchFailed, FetchRefused
 from tests.indexer.collect.clocks import QuickClock
 

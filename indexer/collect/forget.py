@@ -125,10 +125,13 @@ def forget(
             stack.enter_context(held(Path(library) / FOLDER, "forget", "make it writable", shown=Path(library)))
         files = _files(libraries, places, pictures, named)
         if picture and not (places or holders or files or told):
-            raise NotFound(f"there is no picture {picture!r}: its id is the SHA-256 of its file")
+            raise NotFound(
+                f"there is no picture {picture!r}: its id is the SHA-256 of its file, and --library names a library that was moved"
+            )
         if source and not rows and not told:
             raise NotFound(
-                f"nothing was collected from {source!r}: `<picture>.json` beside a file says where it came from"
+                f"nothing was collected from {source!r}: `<picture>.json` beside a file says where it came from, and "
+                "--library names a library that was moved"
             )
         missing = _missing(places, files)
         removed = tuple(str(root / path) for root, path, _ in files)

@@ -20,7 +20,7 @@ import numpy as np
 
 from indexer.collect.answers import AnswerShelf
 from indexer.collect.journal import FOLDER, Journal, mentions
-from indexer.collect.keep import remove_picture, rows_of_sidecars, served_by
+from indexer.collect.keep import remove_picture, rows_of_sidecars, served_by, sidecar_of
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
 from indexer.library import EXTENSIONS
@@ -126,7 +126,8 @@ def forget(
         files = _files(libraries, places, pictures, named)
         if picture and not (places or holders or files or told):
             raise NotFound(
-                f"there is no picture {picture!r}: its id is the SHA-256 of its file, and --library names a library that was moved"
+                f"there is no picture {picture!r}: its id is the SHA-256 of its file, and --library names a library "
+                "that was moved"
             )
         if source and not rows and not told:
             raise NotFound(
@@ -149,6 +150,7 @@ def forget(
         thumbnails = _forget_thumbnails(settings, pictures)
         for root, path, _ in files:
             remove_picture(root, path)
+        _remove_lone_sidecars(places)
         addresses = sum(_forget_addresses(Path(library), pictures, rows, concerns) for library in told)
         catalogue.forget_pictures(pictures)
     return ForgetReport(
@@ -307,6 +309,14 @@ def _files(
                 if (library in named or file.stat().st_size in sizes) and (digest := sha256(file)) in wanted:
                     found.add((Path(library), file.relative_to(library).as_posix(), digest))
     return sorted(found)
+
+
+def _remove_lone_sidecars(places: Iterable[tuple[str, str]]) -> None:
+    """Remove what tells of pictures whose files somebody has removed by hand."""
+    for library, path in places:
+        if not (Path(library) / path).exists():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                sidecar_of(Path(library) / path).unlink()
 
 
 def _missing(places: Iterable[tuple[str, str]], files: Iterable[tuple[Path, str, str]]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ here: how they were fetched (`fetch`), and what duplicates are (`likeness`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,7 @@ from recommender.types import DecodedImage, PictureId
 ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 ASIDE = ".aside-"
 EXACT, NEAR, FORGOTTEN = "the same file", "nearly the same picture", "forgotten on demand"
+_ID = re.compile("[0-9a-f]{64}")
 _RULES = {TooLarge: "too large", TooSmall: "too small", UnsupportedFormat: "not a picture"}
 
 
@@ -164,10 +166,11 @@ def row_of_sidecar(root: Path, path: str) -> CollectedRow | None:
     """Read a picture's provenance from its sidecar; None where there is none that can be read."""
     try:
         told = json.loads(sidecar_of(root / path).read_text(encoding="utf-8"))
-        names = ("address", "page", "source", "fetched", "status", "etag", "licence", "author")
-        return CollectedRow(
-            str(root.resolve()), path, PictureId(told["sha256"]), **{name: told[name] for name in names}
-        )
+        texts = ("sha256", "address", "page", "source", "fetched", "etag", "licence", "author")
+        if any(not isinstance(told[name], str) for name in texts) or not _ID.fullmatch(told["sha256"]):
+            return None  # it lies beside a picture, but is somebody else's
+        fields = {name: told[name] for name in (*texts[1:], "status")}
+        return CollectedRow(str(root.resolve()), path, PictureId(told["sha256"]), **fields)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

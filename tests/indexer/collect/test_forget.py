@@ -217,6 +217,19 @@ def test_a_library_that_is_gone_is_said(world: World) -> None:
         forget(world.settings, catalogue, picture=gone.id, moved=[world.library])
 
 
+def test_nothing_tells_of_a_picture_that_was_removed_by_hand(world: World) -> None:
+    """Where the file is gone already, the file that says where it came from goes too; others' files of JSON stay."""
+    gone = world.pictures[1]
+    (world.library / gone.path).unlink()
+    notes = world.library / "red-sea" / "ada" / "notes.json"
+    notes.write_text('{"sha256": "x", "address": 3}')
+    with _catalogue(world) as catalogue:
+        report = forget(world.settings, catalogue, picture=gone.id, moved=[world.library])
+    assert (report.files, report.missing) == ((), ())
+    assert not (world.library / f"{gone.path}.json").exists()
+    assert notes.exists()
+
+
 def test_a_library_that_is_collected_into_waits(world: World) -> None:
     """While another home collects into a library nothing is forgotten there, and nothing anywhere else."""
     gone = world.pictures[1]

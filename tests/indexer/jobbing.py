@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.tiny import make_model
@@ -65,7 +65,6 @@ def working(home: Home) -> Iterator[Running]:
     try:
         yield worker
     finally:
-        try:
+        with suppress(ValueError):  # it was waited for already
             worker.signal(signal.SIGKILL)
-        except ValueError:
-            pass  # it was waited for already
+            worker.wait()

@@ -7,12 +7,13 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from recommender.jobs import OPTIONS, Jobs
+from recommender.jobs import OPTIONS, Job, Jobs
 from tests.indexer.homes import PICTURES as FEW
 from tests.indexer.homes import Home
 from tests.indexer.jobbing import PICTURES, ask, ended, in_the_middle, slow_home, wait, working
@@ -37,6 +38,10 @@ def embedded(home: Home) -> int:
 def said(home: Home, identity: str) -> list[str]:
     """Return what happened to a job."""
     return [one.what for one in Jobs(home.settings.home).job(identity).history]
+
+
+def _started_after(job: Job, deaths: int) -> bool:
+    return job.state == "running" and job.deaths == deaths
 
 
 def process_of(home: Home) -> list[int]:
@@ -165,7 +170,11 @@ def test_not_for_ever(slow: Home) -> None:
     identity = ask(slow)
     with working(slow):
         for death in range(3):
-            wait(slow, identity, lambda job, death=death: job.deaths == death and process_of(slow))
+            wait(slow, identity, partial(_started_after, deaths=death))
+            deadline = time.monotonic() + 20
+            while not process_of(slow):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
             for process in process_of(slow):
                 os.kill(process, signal.SIGKILL)
         job = wait(slow, identity, ended)

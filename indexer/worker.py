@@ -47,7 +47,7 @@ class Worker:
         self._told = ""
 
     def run(self) -> None:
-        """Run jobs until SIGTERM, or SIGINT, which ends in KeyboardInterrupt. A running job is put back then.
+        """Run jobs until SIGTERM or SIGHUP, or SIGINT, which ends in KeyboardInterrupt. A running job is put back then.
 
         Raises Busy where the home has a worker already, BuildError, JobsUnusable.
         """
@@ -58,7 +58,7 @@ class Worker:
             consumer = queue.consumer()
             consumer.start()
             try:
-                for number in (signal.SIGTERM, signal.SIGINT):
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                     signal.signal(number, self._signalled)
                 say(f"Sokkuri's worker waits for jobs in {self._home} (Ctrl-C stops it)")
                 self._watch_over(queue, consumer.check_worker_health)

@@ -17,7 +17,7 @@ from tests.indexer.homes import Home, age
 from tests.indexer.libraries import library
 from tests.indexer.running import Running
 
-EACH = 120
+EACH = 80
 PICTURES = 6 * EACH
 SECONDS = 90.0
 """What takes longer than this hangs."""

@@ -7,12 +7,14 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from indexer.reindex import ReindexOptions
 from recommender.jobs import OPTIONS, Job, Jobs
 from tests.indexer.homes import PICTURES as FEW
 from tests.indexer.homes import Home
@@ -26,13 +28,6 @@ pytestmark = pytest.mark.slow
 def slow(tmp_path: Path) -> Home:
     """Return a home whose reindex takes seconds."""
     return slow_home(tmp_path)
-
-
-def embedded(home: Home) -> int:
-    """Return how many pictures are in the table of embeddings, and see to it that none is there twice."""
-    report = home.verify()
-    assert report.findings == ()
-    return sum(table.stat().st_size for table in home.table.glob("rows.bin"))
 
 
 def said(home: Home, identity: str) -> list[str]:
@@ -83,10 +78,6 @@ def test_a_job_gives_the_report_of_the_command(home: Home) -> None:
 
 def test_options_are_those_of_the_command(home: Home) -> None:
     """What a job may be asked for is what a reindex takes, and arrives there."""
-    from dataclasses import fields
-
-    from indexer.reindex import ReindexOptions
-
     assert {field.name for field in fields(ReindexOptions)} == set(OPTIONS)
     first = home.published().info.id
     with working(home):
@@ -96,19 +87,21 @@ def test_options_are_those_of_the_command(home: Home) -> None:
 
 
 def test_errors_are_the_lines_of_the_terminal(home: Home) -> None:
-    """A library that is gone fails with the command's line; one that lost too much with its report as well."""
-    held = home.with_settings(max_rejects=0.0)
+    """A library that lost too much fails with the command's line and its report, one that is gone with its line."""
+    for file in sorted(home.root.rglob("*.png"))[: FEW * 3 // 4]:
+        file.write_bytes(b"no picture " + str(file).encode())
+    first = home.published().info.id
     with working(home):
-        (home.root / "show-0" / "hero-0" / "0.png").write_bytes(b"no picture")
-        os.utime(home.root / "show-0" / "hero-0" / "0.png")
-        for file in home.root.rglob("hero-*/*.png"):
-            file.write_bytes(b"no picture " + str(file).encode())
-        for file in list(home.root.rglob("hero-*/*.png"))[:1]:
-            file.unlink()
         job = wait(home, ask(home), ended)
-        assert job.state == "failed"
-        line = sokkuri("reindex", home.root, "--home", held.settings.home).line
-        assert line == f"sokkuri: {job.error}"
+        command = sokkuri("reindex", home.root, "--home", home.settings.home, "--json")
+        assert (job.state, command.code) == ("failed", 1)
+        assert command.err == f"sokkuri: {job.error}\n"
+        assert job.report
+        assert {name: job.report[name] for name in ("held", "rejects", "drift", "snapshot")} == {
+            name: command.answer[name] for name in ("held", "rejects", "drift", "snapshot")
+        }
+        assert home.published().info.id == first
+        assert wait(home, ask(home, accept=True), ended).state == "done"
         home.root.rename(home.root.with_name("elsewhere"))
         job = wait(home, ask(home), ended)
         assert sokkuri("reindex", home.root.resolve(), "--home", home.settings.home).line == f"sokkuri: {job.error}"
@@ -204,6 +197,22 @@ def test_stopped_in_the_middle(slow: Home, number: signal.Signals) -> None:
     assert "stopped with its worker: it waits to go on" in said(slow, identity)
 
 
+def test_stopped_at_once(slow: Home) -> None:
+    """A worker that is told twice waits for no safe point, which a job that hangs would never reach."""
+    identity = ask(slow)
+    with working(slow) as worker:
+        wait(slow, identity, in_the_middle)
+        (process,) = process_of(slow)
+        os.kill(process, signal.SIGSTOP)
+        worker.signal(signal.SIGTERM)
+        time.sleep(1)
+        assert worker.alive
+        worker.signal(signal.SIGTERM)
+        assert worker.wait().code == 0
+    job = Jobs(slow.settings.home).job(identity)
+    assert (job.state, job.deaths) == ("queued", 0)
+
+
 def test_cancelled_in_the_middle(slow: Home) -> None:
     """What was embedded stays, nothing is published, and the worker is free for the next job, which uses it."""
     identity = ask(slow)
@@ -240,6 +249,12 @@ def test_one_worker_is_enough(home: Home) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert f"has a worker already (process {seen.process})" in sokkuri("worker", "--home", home.settings.home).line
+
+
+def test_a_damaged_file_is_a_line(home: Home) -> None:
+    """A worker that cannot read its jobs says so, and ends."""
+    (home.settings.home / "jobs.db").write_bytes(b"no database " * 1000)
+    assert "jobs.db in the home is damaged" in sokkuri("worker", "--home", home.settings.home).line
 
 
 def test_a_command_at_the_terminal_holds_the_home(home: Home) -> None:

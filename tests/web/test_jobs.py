@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -305,3 +307,11 @@ def test_a_damaged_file_is_503(jobs_client: FlaskClient, jobs: Jobs) -> None:
     assert (answer.status_code, answer.get_json()["type"]) == (503, "/api/problems/no-jobs")
     assert ask(jobs_client).status_code == 503
     assert jobs_client.get("/api/v1/shows").status_code == 200
+
+
+def test_what_a_server_needs_for_jobs_is_light() -> None:
+    """Asking for a job and showing it loads neither a network library nor anything of `indexer`."""
+    script = "import sys, web.jobs, web.admin; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "huey" in loaded
+    assert {"torch", "openvino", "indexer", "multiprocessing.pool"}.isdisjoint(loaded)

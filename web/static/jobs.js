@@ -30,14 +30,16 @@ async function look() {
     const response = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!response.ok) throw new Error(response.statusText);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    if (!page.getElementById("state")) {
+    const state = page.getElementById("state");
+    if (!state) {
       location.reload(); // the token has to be told again
       return;
     }
+    const next = delay(page);
     for (const part of page.querySelectorAll("[data-live]")) swap(part);
     document.getElementById("now").textContent = page.getElementById("now").textContent;
-    tell(page.getElementById("state").dataset.said);
-    again(delay(page));
+    tell(state.dataset.said);
+    again(next);
   } catch {
     tell("The server cannot be reached. Trying again.");
     again(AWAY_MS);

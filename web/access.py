@@ -37,8 +37,16 @@ def require_bearer() -> None:
     raise Unauthorized(
         "this address needs the header `Authorization: Bearer` with the token that SOKKURI_ADMIN_TOKEN was set to"
         + (", which is another one" if wrong else ""),
-        www_authenticate=WWWAuthenticate("bearer", {"realm": "sokkuri", **wrong}),
+        www_authenticate=_Challenge("bearer", {"realm": "sokkuri", **wrong}),
     )
+
+
+class _Challenge(WWWAuthenticate):
+    """What the header of a 401 says. A realm has to stand in quotes (RFC 9110, 11.5), which werkzeug saves on."""
+
+    def to_header(self) -> str:
+        """Return the header's value."""
+        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in self.parameters.items())
 
 
 def is_token(given: str) -> bool:

@@ -16,14 +16,11 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, one_line, settings_of
+from recommender.cli import LISTEN, MAIN, SERVE_AT, home_option, json_option, named, one_line, settings_of
 from recommender.errors import NoNetwork
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
-
-MAIN = "from recommender.cli import main; main()"
-"""What the command `sokkuri` runs, wherever it is installed."""
 
 library_argument = click.argument("library", type=click.Path(path_type=Path))
 
@@ -408,6 +405,30 @@ def reindex(
         return
     _tell_rejects(report.rejects)
     click.echo(report.to_text())
+
+
+@click.command(
+    epilog="\b\nExamples:\n  sokkuri worker\n  nice sokkuri worker --home /data/sokkuri\n"
+    "\b\nJobs are asked for at a server with SOKKURI_ADMIN_TOKEN set, on its page /admin/jobs or so:\n"
+    '  curl -X POST -H "Authorization: Bearer $SOKKURI_ADMIN_TOKEN" http://127.0.0.1:8000/api/v1/jobs'
+)
+@click.option("--run", "job", hidden=True, help="Run one job in this process: what a worker starts for each.")
+@home_option
+def worker(job: str | None, home: Path | None) -> None:
+    """Run the jobs that are asked for over HTTP, one after the other, until Ctrl-C or SIGTERM.
+
+    Each job has a process of its own, and its progress, report or error is told over HTTP. A job whose worker is
+    stopped, or dies, goes on where it stopped when the next worker is started. One worker serves a home.
+    """
+    settings = settings_of(home)
+    if job:
+        from indexer.jobs import run_job
+
+        run_job(settings, job)
+    else:
+        from indexer.worker import Worker
+
+        Worker(settings).run()
 
 
 @click.command(

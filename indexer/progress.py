@@ -1,10 +1,15 @@
-"""Progress: a bar for people, now and then a line for a log file, always on stderr."""
+"""Progress: a bar for people, now and then a line for a log file, always on stderr; and for whoever else listens.
+
+What works tells one place how far it is. A job that was asked for over HTTP listens there (`heard_by`), and may stop
+the work by raising: each call is a point at which it can be stopped.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 from typing import Protocol
 
@@ -24,6 +29,37 @@ class Told(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Hears how far a job is. What it raises ends the job."""
+
+    def began(self, stage: str) -> None:
+        """Hear that a stage begins."""
+        ...
+
+    def counted(self, done: int, total: int) -> None:
+        """Hear how much of the stage is done, out of how much."""
+        ...
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Let somebody hear what is told in this thread meanwhile."""
+    before = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(before)
+
+
+def begin(stage: str) -> None:
+    """Tell that a stage of a job begins; on a terminal it is the bars that tell."""
+    if listener := _listener.get():
+        listener.began(stage)
+
+
 @contextmanager
 def progress(what: str, unit: str = "picture", *, keep: bool = True) -> Iterator[Told]:
     """Give a function to tell progress to: a bar on a terminal, elsewhere a line every half minute.
@@ -31,6 +67,7 @@ def progress(what: str, unit: str = "picture", *, keep: bool = True) -> Iterator
     `keep` says whether the bar stays when the work is done.
     """
     interactive = sys.stderr.isatty()
+    listener = _listener.get()
     lines = _Lines(what, unit)
     with tqdm(
         desc=what,
@@ -43,6 +80,8 @@ def progress(what: str, unit: str = "picture", *, keep: bool = True) -> Iterator
     ) as bar:
 
         def told(done: int, total: int, note: str = "") -> None:
+            if listener:
+                listener.counted(done, total)
             if not interactive:
                 lines.told(done, total, note)
                 return

@@ -81,31 +81,30 @@ def _fewer_collections() -> Iterator[None]:
 
 def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: ReindexOptions) -> ReindexReport:
     clock = Stopwatch()
-    model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
-    backbone = choose_backbone(settings, model)
-    clock.lap("opening")
+    with clock.stage("opening"):
+        model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
+        backbone = choose_backbone(settings, model)
     with EmbeddingTable.open(settings.home, backbone.space) as table:
-        if options.full and not options.dry_run and (damaged := table.remove_damaged()):
-            say(f"{damaged} embeddings were damaged, and are made anew")
-        with Embedder(backbone, table) as embedder:
+        with clock.stage("scanning"), Embedder(backbone, table) as embedder:
+            if options.full and not options.dry_run and (damaged := table.remove_damaged()):
+                say(f"{damaged} embeddings were damaged, and are made anew")
             job = _Job(settings, catalogue, root, options, embedder)
             library = job.scan()
-        clock.lap("scanning")
         clock.move("scanning", "embedding", job.embedder.seconds)
         rows = rows_of(library)
         changes = Changes.between(catalogue.pictures(), rows.pictures)
         report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
         if options.dry_run:
             return report
-        content, drift = _compared(settings, catalogue, _content(settings, model, library, backbone.space), table)
+        with clock.stage("comparing"):
+            content, drift = _compared(settings, catalogue, _content(settings, model, library, backbone.space), table)
         report = replace(report, drift=drift)
-        clock.lap("comparing")
         if not options.accept and (held := objection(settings, report)):
             raise Held(replace(report, held=held))
-        info = write_checked(settings.home / "snapshots", content)
-        clock.lap("building")
-        catalogue.publish(info, rows, same_pictures=changes.none)
-        clock.lap("publishing")
+        with clock.stage("building"):
+            info = write_checked(settings.home / "snapshots", content)
+        with clock.stage("publishing"):
+            catalogue.publish(info, rows, same_pictures=changes.none)
         return replace(report, snapshot=info.id)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
+
+from indexer.progress import begin
 
 
 class Stopwatch:
@@ -11,6 +15,13 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._started = perf_counter()
+
+    @contextmanager
+    def stage(self, stage: str) -> Iterator[None]:
+        """Time a stage, and tell whoever listens that it begins."""
+        begin(stage)
+        yield
+        self.lap(stage)
 
     def lap(self, stage: str) -> None:
         """End a stage: it took the time since the one before ended."""

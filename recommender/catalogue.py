@@ -259,6 +259,23 @@ class Catalogue:
         with self._writing() as connection:
             wanted.delete(connection, wanted.write_changes(connection))
 
+    def libraries(self) -> list[str]:
+        """Return every library of which files are remembered, an absolute folder each, in order."""
+        found: list[str] = []
+        with self._reading() as connection:
+            # One step in the index for each library: to read all rows of a large one would take a second.
+            following = connection.scalar(select(func.min(Files.library)))
+            while following is not None:
+                found.append(following)
+                following = connection.scalar(select(func.min(Files.library)).where(Files.library > following))
+        return found
+
+    def published_library(self) -> str | None:
+        """Return the library that was published last; None where nothing was, or all of it lies behind links."""
+        among = self.libraries()
+        with self._reading() as connection:
+            return connection.scalar(select(Pictures.library).where(Pictures.library.in_(among)).limit(1))
+
     def remember_collected(self, rows: Sequence[CollectedRow], gone: Sequence[tuple[str, str]] = ()) -> None:
         """Add or renew where pictures came from, and drop the rows of files, by library and path, that are `gone`."""
         columns = Base.metadata.tables["collected"].columns

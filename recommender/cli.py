@@ -20,6 +20,8 @@ import click
 from recommender.errors import SokkuriError
 from recommender.settings import Settings
 
+MAIN = "from recommender.cli import main; main()"
+"""What the command `sokkuri` runs, wherever it is installed: for a process of its own."""
 LISTEN, SERVE_AT = "web.commands:listen", "web.commands:serve_at"
 """What a command of another package needs that ends in serving."""
 TRAINING = ("jinja2", "matplotlib", "nncf", "scipy", "sklearn", "torch", "torchvision")
@@ -52,6 +54,10 @@ COMMANDS = {
     "reindex": (
         "indexer.commands:reindex",
         "Embed the pictures of LIBRARY with the model in use, and publish a snapshot that answers are read from.",
+    ),
+    "worker": (
+        "indexer.commands:worker",
+        "Run the jobs that are asked for over HTTP, one after the other, until Ctrl-C or SIGTERM.",
     ),
     "serve": ("web.commands:serve", "Serve the page and the JSON interface until Ctrl-C or SIGTERM."),
     "ask": (
@@ -154,23 +160,32 @@ def main() -> None:
         _end(f"{error.format_message()} (`{where} --help` tells more)", error.exit_code)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)
-    except SokkuriError as error:
-        _end(str(error), 1)
     except BrokenPipeError:
         # The reader of our output went away; writing the rest would only fail again, at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in TRAINING:
+    except Exception as error:
+        line = line_of(error)
+        if line is None:
             raise
-        _end(f"this command needs {missing}, which is not installed: pip install 'sokkuri[train]', or make setup", 1)
-    except OSError as error:
+        _end(line, 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def line_of(error: Exception) -> str | None:
+    """Return what a user is told about an error that a command ends with; None for a mistake of the program."""
+    if isinstance(error, SokkuriError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        missing = (error.name or "").partition(".")[0]
+        if missing in TRAINING:
+            return f"this command needs {missing}, which is not installed: pip install 'sokkuri[train]', or make setup"
+    if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = ": make room and run it again, what is finished is kept" if full else ""
-        _end(f"{error.strerror or error}{where}{remedy}", 1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return f"{error.strerror or error}{where}{remedy}"
+    return None
 
 
 def home_option(function: Function) -> Function:

@@ -74,6 +74,18 @@ class NotFound(SokkuriError):
     """There is no such show, character, picture, model or snapshot."""
 
 
+class UnknownLibrary(SokkuriError):
+    """A folder was named over HTTP that this home never looked through, or none can be told."""
+
+
+class Conflict(SokkuriError):
+    """What was asked for does not go with what is there: another job is at work, or this one has ended."""
+
+
+class JobsUnusable(SokkuriError):
+    """The file that jobs are kept in is damaged, cannot be written to, or was made by a newer Sokkuri."""
+
+
 class InvalidQuery(SokkuriError):
     """A parameter of a question has a value that makes no sense."""
 

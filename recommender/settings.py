@@ -6,14 +6,17 @@ Not here: what a setting does. Commands and `create_app` pass a `Settings` on; n
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
 
 from recommender.errors import SettingError
 
 PREFIX = "SOKKURI_"
+_TOKEN = re.compile(r"[!-~]{16,}")
+"""What a bearer token may be: signs that a header carries unchanged, and too many to be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ class Settings:
     """The longest that one address may take to be fetched, in seconds."""
     private_networks: str = ""
     """Networks, such as 127.0.0.0/8, that are collected from although they are private; empty means none."""
+
+    admin_token: str = field(default="", repr=False)
+    """The secret of whoever may start jobs over HTTP; without one neither their addresses nor their page exist."""
+
+    def __post_init__(self) -> None:
+        """Refuse a secret that is easily guessed, or that no header could carry; it is not repeated in the error."""
+        if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
+            raise SettingError(
+                f"{PREFIX}ADMIN_TOKEN has to have 16 characters or more, letters, digits and ASCII signs without "
+                'spaces: `python3 -c "import secrets; print(secrets.token_urlsafe())"` makes one'
+            )
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str], **overrides: object) -> Self:

@@ -261,7 +261,7 @@ def open_engine(url: str, *, migrating: bool = False) -> Engine:
         @event.listens_for(engine, "connect")
         def _connected(connection: sqlite3.Connection, _record: object) -> None:
             try:
-                _configure(connection, foreign_keys=not migrating, wait_seconds=wait_seconds)
+                configure(connection, foreign_keys=not migrating, wait_seconds=wait_seconds)
             except BaseException:
                 connection.close()  # the pool does not know the connection yet and would leak it
                 raise
@@ -287,8 +287,11 @@ def _bad_url() -> SettingError:
     )
 
 
-def _configure(connection: sqlite3.Connection, *, foreign_keys: bool, wait_seconds: int) -> None:
-    """Set what SQLite forgets with each connection (https://sqlite.org/pragma.html)."""
+def configure(connection: sqlite3.Connection, *, foreign_keys: bool, wait_seconds: int) -> None:
+    """Set what SQLite forgets with each connection (https://sqlite.org/pragma.html).
+
+    So that threads and processes may read and write one file at once, and nothing is lost that was committed.
+    """
     connection.isolation_level = None  # Python's driver begins nothing by itself; `open_engine` does
     connection.execute(f"PRAGMA busy_timeout = {wait_seconds * 1000}")
     connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")

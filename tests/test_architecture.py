@@ -48,6 +48,7 @@ HOMES = {
     "filelock": ("indexer/",),
     "flask": ("web/",),
     "gunicorn": ("web/",),
+    "huey": ("recommender/jobqueue.py",),
     "jinja2": ("indexer/evaluation/",),
     "matplotlib": ("indexer/evaluation/",),
     "nncf": ("indexer/conversion.py",),

@@ -10,7 +10,7 @@ import pytest
 
 from recommender.cli import COMMANDS
 from recommender.settings import PREFIX, Settings
-from web.openapi import DOCUMENT
+from web.openapi_jobs import document
 
 ROOT = Path(__file__).parents[1]
 PROMISED_TARGETS = ("setup", "run", "test", "test-fast", "bench")
@@ -64,7 +64,7 @@ def test_only_settings_are_named(readme: str) -> None:
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", readme)) <= known
 
 
-@pytest.mark.parametrize("path", DOCUMENT["paths"])
+@pytest.mark.parametrize("path", document(with_jobs=True)["paths"])
 def test_every_address_is_named(readme: str, path: str) -> None:
     """Each address of the interface is there in full; what stands between braces may have another name."""
     assert re.search(re.escape(re.sub(r"{\w+}", "{}", path)) + r"(?![\w/{])", re.sub(r"{\w+}", "{}", readme))

@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
         recommender.refresh()
         recommender.watch()
 
-    # The application: no cookie and no session, so it needs no secret
+    # The application: it has no secret of its own, and no cookie but the operator's
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.json = Json(app)
@@ -52,6 +52,11 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
     app.register_blueprint(api.blueprint)
     app.register_blueprint(describe.blueprint)
     app.register_blueprint(pages.blueprint)
+    if settings.admin_token:
+        from web import admin, jobs
+
+        app.register_blueprint(jobs.blueprint)
+        app.register_blueprint(admin.blueprint)
 
     # What every answer shares
     errors.register(app)

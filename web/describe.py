@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from recommender.errors import NotFound
 from web.errors import PROBLEMS
 from web.metrics import CONTENT_TYPE
-from web.openapi import DOCUMENT
+from web.openapi_jobs import document
 from web.wiring import current, wiring
 
 blueprint = Blueprint("describe", __name__)
@@ -43,13 +43,13 @@ def metrics() -> Response:
 @blueprint.get("/api/openapi.json")
 def openapi() -> dict[str, Any]:
     """Send the description of the interface."""
-    return DOCUMENT
+    return document(with_jobs=bool(wiring().settings.admin_token))
 
 
 @blueprint.get("/api/docs")
 def docs() -> ResponseReturnValue:
     """Show the description of the interface."""
-    return render_template("docs.html", document=DOCUMENT)
+    return render_template("docs.html", document=openapi())
 
 
 @blueprint.get("/api/problems/<name>")

@@ -15,8 +15,10 @@ from werkzeug.http import HTTP_STATUS_CODES
 from recommender.errors import (
     Abandoned,
     Busy,
+    Conflict,
     InvalidImage,
     InvalidQuery,
+    JobsUnusable,
     ModelError,
     NotFound,
     SettingError,
@@ -24,6 +26,7 @@ from recommender.errors import (
     SokkuriError,
     TooLarge,
     TooSmall,
+    UnknownLibrary,
     UnsupportedFormat,
 )
 
@@ -53,13 +56,26 @@ PROBLEMS = {
         Problem("bad-request", 400, "The request is wrong", "Its body is not what the address expects."),
         Problem("bad-parameter", 400, "A parameter is wrong", "A name or a value in the query string makes no sense."),
         Problem("unreadable-picture", 400, "The picture cannot be read", "It is empty, damaged, cut off or tiny."),
+        Problem("unauthorized", 401, "A token is needed", "Whoever runs the server has set it and can tell it."),
         Problem("not-found", 404, "There is no such thing", "The address is wrong, or what it named was removed."),
         Problem("method-not-allowed", 405, "The method is not possible here", "The header Allow lists those that are."),
+        Problem(
+            "conflict", 409, "This does not go with what is there", "Another job is at work, or this one has ended."
+        ),
         Problem("too-large", 413, "The picture is too large", "It has more bytes or pixels than are accepted."),
-        Problem("unsupported-format", 415, "The format is not supported", "Send JPEG, PNG, WebP, GIF or BMP."),
-        Problem("wrong-shape", 422, "The JSON has the wrong shape", 'An object {"base64": "..."} is expected.'),
+        Problem(
+            "unsupported-format",
+            415,
+            "The format is not supported",
+            "Pictures are JPEG, PNG, WebP, GIF or BMP; the rest is JSON.",
+        ),
+        Problem("wrong-shape", 422, "The JSON has the wrong shape", "/api/docs says what the address expects."),
+        Problem(
+            "unknown-library", 422, "The library is not known here", "Only what was indexed here before is let in."
+        ),
         Problem("internal", 500, "The server made a mistake", "It is in the server's log. Trying again may help."),
         Problem("busy", 503, "Too much work at once", "The header Retry-After says when to try again."),
+        Problem("no-jobs", 503, "Jobs cannot be had", "Whoever runs the server has to look at jobs.db in its home."),
         Problem("no-model", 503, "The model cannot be used", "Whoever runs the server has to train or install one."),
         Problem(
             "no-snapshot", 503, "There is nothing to answer from", "Whoever runs the server has to index pictures."
@@ -74,6 +90,9 @@ _FAMILIES: tuple[tuple[type[SokkuriError], str], ...] = (
     (InvalidImage, "unreadable-picture"),
     (InvalidQuery, "bad-parameter"),
     (SettingError, "bad-parameter"),
+    (UnknownLibrary, "unknown-library"),
+    (Conflict, "conflict"),
+    (JobsUnusable, "no-jobs"),
     (NotFound, "not-found"),
     (Busy, "busy"),
     (Abandoned, "busy"),  # nobody reads it
@@ -81,6 +100,7 @@ _FAMILIES: tuple[tuple[type[SokkuriError], str], ...] = (
     (SnapshotError, "no-snapshot"),
 )
 _BY_STATUS = {problem.status: problem for problem in reversed(PROBLEMS.values())}
+_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _OWN_WORDS = {
     404: "there is nothing at this address: / is the page and /api/docs lists the rest",
     500: "something went wrong on the server and was logged: try again, or tell whoever runs it",
@@ -132,7 +152,7 @@ def _explain_http(error: HTTPException) -> Explanation:
     status = error.code or INTERNAL
     title = HTTP_STATUS_CODES.get(status, "Error")
     problem = _BY_STATUS.get(status) or Problem("", status, title, "")
-    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    kept = {name: value for name, value in error.get_headers() if name in _KEPT_HEADERS}
     detail = error.description or title
     if detail == type(error).description:
         detail = _OWN_WORDS.get(status, detail)

@@ -23,49 +23,51 @@ IDENTITY: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": 
 
 def _ranked() -> dict[str, Json]:
     """Return what every ranked group has: its score, what that is worth, and the pictures that say so."""
-    return {"score": NUMBER, "probability": SHARE, "evidence": _list(IDENTITY)}
+    return {"score": NUMBER, "probability": SHARE, "evidence": list_of(IDENTITY)}
 
 
-def _object(**properties: Json) -> Json:
+def object_of(**properties: Json) -> Json:
     """Return the schema of an object that has all of `properties` and nothing else."""
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _list(items: Json) -> Json:
+def list_of(items: Json) -> Json:
+    """Return the schema of a list."""
     return {"type": "array", "items": items}
 
 
-def _schema(name: str) -> Json:
+def schema_of(name: str) -> Json:
+    """Refer to a schema by its name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 _SIMILAR: dict[str, Json] = {
-    "similar_pictures": _list(_schema("SimilarPicture")),
-    "similar_characters": _list(_schema("SimilarCharacter")),
-    "similar_shows": _list(_schema("SimilarShow")),
+    "similar_pictures": list_of(schema_of("SimilarPicture")),
+    "similar_characters": list_of(schema_of("SimilarCharacter")),
+    "similar_shows": list_of(schema_of("SimilarShow")),
 }
 _SHOW: dict[str, Json] = {"show": TEXT, "title": TEXT, "year": YEAR}
 _CHARACTER: dict[str, Json] = {"character": TEXT, "name": TEXT, "show": TEXT, "title": TEXT, "type": KIND}
 _PICTURE: dict[str, Json] = {"id": IDENTITY, "thumbnail_url": TEXT, "url": TEXT}
 
 SCHEMAS: Json = {
-    "Recommendations": _object(
-        model=_object(name=TEXT, backbone=TEXT, engine=TEXT, untrained={"type": "boolean"}, notice=TEXT),
+    "Recommendations": object_of(
+        model=object_of(name=TEXT, backbone=TEXT, engine=TEXT, untrained={"type": "boolean"}, notice=TEXT),
         snapshot=TEXT,
-        labels=_object(
-            type=_list(_object(label=TEXT, probability=SHARE)),
-            character=_list(_object(label=TEXT, name=TEXT, probability=SHARE)),
-            show=_list(_object(label=TEXT, title=TEXT, probability=SHARE)),
+        labels=object_of(
+            type=list_of(object_of(label=TEXT, probability=SHARE)),
+            character=list_of(object_of(label=TEXT, name=TEXT, probability=SHARE)),
+            show=list_of(object_of(label=TEXT, title=TEXT, probability=SHARE)),
         ),
-        verdict=_object(
+        verdict=object_of(
             level={"type": "string", "enum": ["character", "show", "type", "unknown"]},
             label={"type": ["string", "null"]},
             probability=SHARE,
         ),
         **_SIMILAR,
-        timing_ms=_object(wait=NUMBER, decode=NUMBER, encode=NUMBER, search=NUMBER, rank=NUMBER, total=NUMBER),
+        timing_ms=object_of(wait=NUMBER, decode=NUMBER, encode=NUMBER, search=NUMBER, rank=NUMBER, total=NUMBER),
     ),
-    "SimilarPicture": _object(
+    "SimilarPicture": object_of(
         id=IDENTITY,
         character=TEXT,
         name=TEXT,
@@ -76,17 +78,19 @@ SCHEMAS: Json = {
         thumbnail_url=TEXT,
         url=TEXT,
     ),
-    "SimilarCharacter": _object(character=TEXT, name=TEXT, show=TEXT, **_ranked()),
-    "SimilarShow": _object(show=TEXT, title=TEXT, **_ranked()),
-    "Shows": _object(shows=_list(_object(**_SHOW, characters=COUNT, pictures=COUNT))),
-    "Show": _object(**_SHOW, pictures=COUNT, characters=_list(_object(**_CHARACTER, pictures=COUNT))),
-    "SimilarToShow": _object(**_SHOW, **_SIMILAR),
-    "Character": _object(**_CHARACTER, count=COUNT, limit=COUNT, offset=COUNT, pictures=_list(_object(**_PICTURE))),
-    "Picture": _object(**_PICTURE, **_CHARACTER, width=COUNT, height=COUNT, format=TEXT, bytes=COUNT),
-    "SimilarToPicture": _object(id=IDENTITY, **_SIMILAR),
-    "Alive": _object(status=TEXT),
-    "Ready": _object(status=TEXT, model=TEXT, engine=TEXT, snapshot=TEXT),
-    "Problem": _object(type=TEXT, title=TEXT, status={"type": "integer"}, detail=TEXT),
+    "SimilarCharacter": object_of(character=TEXT, name=TEXT, show=TEXT, **_ranked()),
+    "SimilarShow": object_of(show=TEXT, title=TEXT, **_ranked()),
+    "Shows": object_of(shows=list_of(object_of(**_SHOW, characters=COUNT, pictures=COUNT))),
+    "Show": object_of(**_SHOW, pictures=COUNT, characters=list_of(object_of(**_CHARACTER, pictures=COUNT))),
+    "SimilarToShow": object_of(**_SHOW, **_SIMILAR),
+    "Character": object_of(
+        **_CHARACTER, count=COUNT, limit=COUNT, offset=COUNT, pictures=list_of(object_of(**_PICTURE))
+    ),
+    "Picture": object_of(**_PICTURE, **_CHARACTER, width=COUNT, height=COUNT, format=TEXT, bytes=COUNT),
+    "SimilarToPicture": object_of(id=IDENTITY, **_SIMILAR),
+    "Alive": object_of(status=TEXT),
+    "Ready": object_of(status=TEXT, model=TEXT, engine=TEXT, snapshot=TEXT),
+    "Problem": object_of(type=TEXT, title=TEXT, status={"type": "integer"}, detail=TEXT),
 }
 
 
@@ -99,7 +103,7 @@ _FILTERS = [
     _parameter("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 12}, "results of each kind"),
     _parameter("type", {"type": "string", "enum": [*TYPE_NAMES]}, "only characters of this type"),
     _parameter("show", TEXT, "only this show"),
-    _parameter("exclude_show", _list(TEXT), "not this show; may be repeated"),
+    _parameter("exclude_show", list_of(TEXT), "not this show; may be repeated"),
     _parameter("year_from", {"type": "integer"}, "only shows of this year or later"),
     _parameter("year_to", {"type": "integer"}, "only shows of this year or earlier"),
 ]
@@ -126,7 +130,7 @@ _ERRORS = {
 def _operation(path: str, summary: str, answer: Json, errors: tuple[int, ...], query: list[Json] | None = None) -> Json:
     """Describe one way to call an address; its path parameters are read from the path."""
     named = [_IN_PATH[part[1:-1]] for part in path.split("/") if part.startswith("{")]
-    problem = {"application/problem+json": {"schema": _schema("Problem")}}
+    problem = {"application/problem+json": {"schema": schema_of("Problem")}}
     failures = {str(status): {"description": _ERRORS[status], "content": problem} for status in errors}
     parameters = [*named, *(query or [])]
     return {
@@ -137,15 +141,15 @@ def _operation(path: str, summary: str, answer: Json, errors: tuple[int, ...], q
 
 
 def _json(name: str) -> Json:
-    return {"application/json": {"schema": _schema(name)}}
+    return {"application/json": {"schema": schema_of(name)}}
 
 
 _UPLOAD: Json = {
     "required": True,
     "content": {
-        "multipart/form-data": {"schema": _object(picture={"type": "string", "contentMediaType": "image/*"})},
+        "multipart/form-data": {"schema": object_of(picture={"type": "string", "contentMediaType": "image/*"})},
         "image/*": {},
-        "application/json": {"schema": _object(base64={"type": "string", "contentEncoding": "base64"})},
+        "application/json": {"schema": object_of(base64={"type": "string", "contentEncoding": "base64"})},
     },
 }
 _PAGE_OF_TEXT: Json = {"text/html": {}}

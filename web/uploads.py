@@ -65,7 +65,7 @@ def read_picture(request: Request, max_bytes: int) -> bytes:
         elif kind.startswith("image/") or (
             not kind and not request.content_length and not request.headers.get("Transfer-Encoding")
         ):
-            data = _body(request, max_bytes)
+            data = read_body(request, max_bytes)
         else:
             raise UnsupportedMediaType(
                 f"a picture comes as the form field {FIELD!r} (multipart/form-data), as an image/* body, or as JSON "
@@ -80,10 +80,11 @@ def read_picture(request: Request, max_bytes: int) -> bytes:
     return data
 
 
-def _body(request: Request, most: int) -> bytes:
-    """Return the whole body. Raises RequestEntityTooLarge, by the Content-Length where there is one.
+def read_body(request: Request, most: int) -> bytes:
+    """Return the whole body, at most `most` bytes. Raises RequestEntityTooLarge.
 
-    Without one werkzeug stops reading at its limit and says nothing, so one byte more is allowed to tell the two apart.
+    The Content-Length tells where there is one. Without one werkzeug stops reading at its limit and says nothing, so
+    one byte more is allowed to tell the two apart.
     """
     request.max_content_length = most + 1
     data: bytes = request.get_data(cache=False)
@@ -108,7 +109,7 @@ def _from_form(request: Request, max_bytes: int) -> bytes:
 
 
 def _from_json(request: Request, max_bytes: int) -> bytes:
-    text = _body(request, 4 * (max_bytes // 3 + 1) + FORM_OVERHEAD)
+    text = read_body(request, 4 * (max_bytes // 3 + 1) + FORM_OVERHEAD)
     if not text.strip():
         raise Unreadable('the upload is empty: send JSON of the shape {"base64": "..."}')
     # Base64 holds none of these: a body full of them is something else, and would become millions of objects.

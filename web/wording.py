@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from recommender.types import Recommendations
 
 KINDS = {"male": "a male character", "female": "a female character", "non-human": "a non-human character"}
+STAGES = {
+    "waiting": "Waiting for another command to let go of the home",
+    "opening": "Opening the model",
+    "scanning": "Reading pictures, embedding those that are new",
+    "comparing": "Comparing with what is published",
+    "building": "Building and checking the index",
+    "publishing": "Publishing",
+}
+"""The stages of a job, by the names that its report gives their seconds by."""
 UNTRAINED = "This model is untrained: its names are guesses. Train one with `sokkuri train LIBRARY`."
 _NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 _ALMOST = 0.995
@@ -35,6 +44,25 @@ def percent(probability: float) -> str:
 def sentence(text: str) -> str:
     """Return an error's message, which starts small and ends open, as a sentence of a page."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def stage_in_words(stage: str) -> str:
+    """Say what a job is about."""
+    return STAGES.get(stage, stage.capitalize())
+
+
+def duration(seconds: float) -> str:
+    """Return so many seconds in the two largest units that say something: "8 s", "3 min 20 s", "2 h 5 min"."""
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (left, "s")]
+    said = [f"{number}{_NARROW_SPACE}{unit}" for number, unit in parts if number] or [f"0{_NARROW_SPACE}s"]
+    return " ".join(said[:2])
+
+
+def moment(at: str) -> str:
+    """Return a moment, in UTC and ISO 8601, as a page shows it."""
+    return at.replace("T", " ").removesuffix("Z") + " UTC"
 
 
 def word(answer: Recommendations) -> Wording:

@@ -21,7 +21,7 @@ from indexer.evaluation.plots import lines
 from indexer.evaluation.report import Plot, Report, Section, Table, write_report
 from recommender.errors import BuildError
 from tests.pictures import picture
-from tests.web.test_browser import FLAGS
+from tests.web.browsing import FLAGS
 
 pytestmark = pytest.mark.slow
 

@@ -648,3 +648,18 @@ def test_dropped_snapshots(filled: Catalogue) -> None:
     assert filled.snapshots() == []
     with pytest.raises(NoSnapshot):
         filled.published()
+
+
+def test_libraries(catalogue: Catalogue) -> None:
+    """Every library that was looked through is known, in order; the published one is told apart from the others."""
+    assert catalogue.libraries() == []
+    assert catalogue.published_library() is None
+    for folder in ("/library", "/another", "/library/within"):
+        catalogue.remember_files(folder, [file_row(1), file_row(2)])
+    assert catalogue.libraries() == ["/another", "/library", "/library/within"]
+    assert catalogue.published_library() is None
+    catalogue.add_model(MODEL)
+    catalogue.publish(snapshot("a"), library_of(1, 4, folder="/elsewhere"))
+    assert catalogue.published_library() is None
+    catalogue.publish(snapshot("b"), library_of(1, 4))
+    assert catalogue.published_library() == "/library"

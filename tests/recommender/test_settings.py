@@ -39,6 +39,7 @@ def test_each_field_has_its_variable() -> None:
         "SOKKURI_HOST_DELAY": "2.5",
         "SOKKURI_FETCH_SECONDS": "60",
         "SOKKURI_PRIVATE_NETWORKS": "127.0.0.0/8",
+        "SOKKURI_ADMIN_TOKEN": "sixteen-signs-ok",
     }
     assert {PREFIX + name.upper() for name in NAMES} == set(environment)
     assert Settings.from_env(environment) == Settings(
@@ -59,7 +60,26 @@ def test_each_field_has_its_variable() -> None:
         host_delay=2.5,
         fetch_seconds=60.0,
         private_networks="127.0.0.0/8",
+        admin_token="sixteen-signs-ok",  # noqa: S106 - of nobody
     )
+
+
+@pytest.mark.parametrize(
+    "token", ["fifteen-signs-1", "with a space in it is no token", "ümlaut-token-of-length", "x" * 20 + "\n"]
+)
+def test_a_weak_token_is_refused_and_not_repeated(token: str) -> None:
+    """What could be guessed, or is no text for a header, is one clear line that does not give it away."""
+    with pytest.raises(SettingError, match="SOKKURI_ADMIN_TOKEN has to have 16 characters or more") as caught:
+        Settings.from_env({"SOKKURI_ADMIN_TOKEN": token})
+    assert token not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_token_is_never_shown() -> None:
+    """Settings that are printed or logged tell everything but the secret; an empty one means that there is none."""
+    settings = Settings.from_env({"SOKKURI_ADMIN_TOKEN": "a-secret-of-some-length"})
+    assert "a-secret" not in repr(settings)
+    assert Settings.from_env({"SOKKURI_ADMIN_TOKEN": ""}) == Settings()
 
 
 def test_an_override_wins_unless_it_is_none() -> None:

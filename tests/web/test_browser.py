@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,24 +9,14 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import WSGIRequestHandler, make_server
+from playwright.sync_api import Browser, Page, expect
 
+from tests.web.browsing import chromium, served
 from tests.web.world import World, build, draw
 from web import create_app
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # A file cannot be dropped or pasted from outside, so the page is given the event that the browser would make of it.
 GIVE = """
 ([kind, bytes, type]) => {
@@ -40,13 +28,6 @@ GIVE = """
     : new ClipboardEvent("paste", {...options, clipboardData: data}));
 }
 """
-
-
-class Silent(WSGIRequestHandler):
-    """A handler that logs no requests."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing."""
 
 
 @dataclass
@@ -79,26 +60,15 @@ class Visit:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a small world from a thread."""
     world: World = build(tmp_path_factory.mktemp("browsed"), notice="Only a toy that looks at colours.")
-    with world.publication() as publication:
-        server = make_server("127.0.0.1", 0, create_app(world.settings, publication), True, request_handler=Silent)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with world.publication() as publication, served(create_app(world.settings, publication)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start the machine's own Chromium."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here: `apt-get install chromium` as root brings one")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    """Start a browser."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.web.world import World, draw
-from web.openapi import DOCUMENT, SCHEMAS
+from web.openapi import DOCUMENT
+from web.openapi_jobs import document
+
+SCHEMAS = document(with_jobs=True)["components"]["schemas"]
 
 
 def test_paths_are_those_of_the_application(app: Flask) -> None:
@@ -91,10 +94,16 @@ def check(value: Any, schema: dict[str, Any], where: str) -> None:
     if value is not None and "maximum" in schema:
         assert schema["minimum"] <= value <= schema["maximum"] + 1e-9, where
     if isinstance(value, dict):
-        assert set(value) == set(schema["properties"]), where
-        for name, one in value.items():
-            check(one, schema["properties"][name], f"{where}.{name}")
+        check_object(value, schema, where)
     if isinstance(value, list):
         assert value, f"{where} is empty, which proves nothing"
         for one in value:
             check(one, schema["items"], f"{where}[]")
+
+
+def check_object(value: dict[str, Any], schema: dict[str, Any], where: str) -> None:
+    """Hold an object to the fields that its schema names; or, where it names none, any name to the one schema."""
+    schemas = schema.get("properties") or dict.fromkeys(value, schema["additionalProperties"])
+    assert set(value) == set(schemas), where
+    for name, one in value.items():
+        check(one, schemas[name], f"{where}.{name}")

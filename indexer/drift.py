@@ -100,7 +100,8 @@ class _Stored:
         """Return the (n, d) vectors of some rows."""
         found = np.empty((len(rows), len(self.snapshot.index.vector(0))), np.float32)
         there = self.same[rows] >= 0
-        found[there] = self.vectors[self.same[rows[there]]]
+        if there.any():  # of another model's snapshot none, and its vectors have another length
+            found[there] = self.vectors[self.same[rows[there]]]
         for place in np.flatnonzero(~there):
             found[place] = self.snapshot.index.vector(int(rows[place]))
         return found

@@ -28,10 +28,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.folders import flush
 from recommender.ports import Backbone
+from recommender.projection import Projection
 from recommender.types import DecodedImage, Matrix, PictureId
 
 BATCH = 16
@@ -60,6 +62,25 @@ class StoredVectors:
 
     def __getitem__(self, index: slice | NDArray[np.int64]) -> Matrix:
         return self.project(np.ascontiguousarray(self.mapped[self.rows[index]], dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """(n, d) vectors of length 1, read as what a projection makes of them: (n, m)."""
+
+    vectors: Vectors
+    projection: Projection
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of vectors and their dimension once they are projected."""
+        return len(self.vectors), self.projection.dimension
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Matrix:
+        return self.projection.of(self.vectors[index])
 
 
 class EmbeddingTable:

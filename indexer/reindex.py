@@ -16,11 +16,12 @@ import numpy as np
 
 from indexer.changes import Changes
 from indexer.drift import Drift, measure_drift
-from indexer.embed import Embedder, EmbeddingTable, StoredVectors
+from indexer.embed import Embedder, EmbeddingTable, Projected
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
 from indexer.outcome import Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
+from indexer.split import Vectors as Readable
 from indexer.stopwatch import Stopwatch
 from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
@@ -84,6 +85,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
     model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
     backbone = choose_backbone(settings, model)
     clock.lap("opening")
+    space = model.stored_space(backbone.space)
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         if options.full and not options.dry_run and (damaged := table.remove_damaged()):
             say(f"{damaged} embeddings were damaged, and are made anew")
@@ -96,7 +98,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
         if options.dry_run:
             return report
-        content, drift = _compared(settings, catalogue, _content(settings, model, library, backbone.space), table)
+        content = _content(settings, model, library, space)
+        content, drift = _compared(settings, catalogue, content, _vectors(table, backbone.space, model, content))
         report = replace(report, drift=drift)
         clock.lap("comparing")
         if not options.accept and (held := objection(settings, report)):
@@ -223,20 +226,26 @@ def _content(settings: Settings, model: ModelFolder, library: Library, space: Em
 
 
 def _compared(
-    settings: Settings, catalogue: Catalogue, content: SnapshotContent, table: EmbeddingTable
+    settings: Settings, catalogue: Catalogue, content: SnapshotContent, vectors: Readable
 ) -> tuple[SnapshotContent, Drift | None]:
     """Add the vectors, or whose index holds them already, and compare them with what is served."""
     served = _served(settings, catalogue)
     if served and served.holds(content):
         content = replace(content, index_of=settings.home / "snapshots" / served.info.id)
     else:
-        content = replace(content, vectors=_read(table.embeddings(content.pictures, content.space)))
+        content = replace(content, vectors=_read(vectors))
     return content, measure_drift(served, content) if served else None
 
 
-def _read(stored: StoredVectors) -> Matrix:
+def _vectors(table: EmbeddingTable, space: EmbeddingSpace, model: ModelFolder, content: SnapshotContent) -> Readable:
+    """Return what is stored of the pictures' embeddings, to be read block by block; the backbone's are of `space`."""
+    embeddings, projection = table.embeddings(content.pictures, space), model.projection()
+    return Projected(embeddings, projection) if projection else embeddings
+
+
+def _read(stored: Readable) -> Matrix:
     """Read (n, d) vectors, a block at a time: what they are projected from is never held all at once."""
-    vectors = np.empty(stored.shape, np.float32)
+    vectors = np.empty((len(stored), stored.shape[1]), np.float32)
     for start in range(0, len(stored), BLOCK):
         vectors[start : start + BLOCK] = stored[start : start + BLOCK]
     return vectors

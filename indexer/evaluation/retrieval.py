@@ -103,14 +103,20 @@ class Components:
             exact = block.astype(np.float64)
             total += exact.sum(axis=0)
             products += exact.T @ exact
+            del block, exact  # beside the next ones they would be held twice
         mean = total / max(count, 1)
         wanted = min(most, dimension, count - 1)
         if wanted < 1:
             return cls(mean, np.zeros((dimension, 0)), np.zeros(0))
-        covariance = products / count - np.outer(mean, mean)
-        variances, directions = eigh(covariance, subset_by_index=(dimension - wanted, dimension - 1), overwrite_a=True)
+        products /= count
+        products -= np.outer(mean, mean)
+        variances, directions = eigh(products, subset_by_index=(dimension - wanted, dimension - 1), overwrite_a=True)
         varied = variances > NO_VARIANCE
         return cls(mean, directions[:, varied][:, ::-1], variances[varied][::-1])
+
+    def spread(self, dimension: int) -> NDArray[np.float64]:
+        """Return what whitening divides the first components by: their standard deviations, with DAMPING."""
+        return np.asarray(np.sqrt(self.variances[:dimension] + DAMPING * self.variances[0]))
 
     def project(self, vectors: Rows, dimension: int, *, whiten: bool) -> Matrix:
         """Return (n, dimension) unit-length vectors along the first components; one at the mean becomes zeros.
@@ -123,7 +129,7 @@ class Components:
             raise ValueError(f"there are {self.available} components: {dimension} of them cannot be had")
         matrix = self.directions[:, :dimension]
         if whiten:
-            matrix = matrix / np.sqrt(self.variances[:dimension] + DAMPING * self.variances[0])
+            matrix = matrix / self.spread(dimension)
         projected = np.empty((len(vectors), dimension), dtype=np.float32)
         for rows, block in _blocks(vectors):
             projected[rows] = (block - self.mean) @ matrix

@@ -26,8 +26,9 @@ from recommender.catalogue import Catalogue
 from recommender.embeddings import unit_length
 from recommender.errors import SokkuriError
 from recommender.indexes import open_index
-from recommender.indexes.building import BLOCK, IndexOptions, IndexReport, build_index
+from recommender.indexes.building import IndexOptions, IndexReport, build_index
 from recommender.indexes.faiss_index import FaissIndex
+from recommender.indexes.lists import BLOCK
 from recommender.ports import NeighbourIndex
 from recommender.settings import Settings
 from recommender.snapshots import open_snapshot
@@ -317,7 +318,7 @@ def _published(settings: Settings) -> Matrix | None:
         index = open_snapshot(settings.home / "snapshots" / info.id, info.digest).index
     except SokkuriError:
         return None
-    vectors = np.stack([index.vector(row) for row in range(len(index))])
+    vectors = index.vectors(np.arange(len(index)))
     if vectors.shape[1] < DIMENSION or len(vectors) < DIMENSION:
         return None
     # The DIMENSION directions in which they differ most; what they have in common tells none from another.

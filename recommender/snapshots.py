@@ -31,7 +31,8 @@ from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt, InvalidQuery, NotFound
 from recommender.folders import check_files, sha256, shown, written_aside
 from recommender.indexes import EXACT, FILES, kind_of, open_index
-from recommender.indexes.building import IndexOptions, Vectors, build_index
+from recommender.indexes.building import Former, IndexOptions, build_index
+from recommender.indexes.lists import Vectors
 from recommender.labels import Hierarchy
 from recommender.ports import NeighbourIndex
 from recommender.types import TYPE_NAMES, Character, Filters, PictureId, SnapshotInfo
@@ -137,7 +138,8 @@ def _passes(character: Character, filters: Filters) -> bool:
 class SnapshotContent:
     """What a new snapshot is made of. `vectors` are unit length and in the order of `pictures`.
 
-    They are not needed where `index_of` is the folder of a snapshot with the very same ones: its index is shared.
+    They are not needed where `index_of` is the folder of a snapshot with the very same ones: its index is shared. With
+    nearly the same ones, `former` says whose lists may be kept.
     """
 
     model: str
@@ -149,6 +151,7 @@ class SnapshotContent:
     created: str
     index_of: Path | None = None
     index: IndexOptions = field(default_factory=IndexOptions)
+    former: Former | None = None
 
 
 def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path], None]) -> SnapshotInfo:
@@ -190,7 +193,7 @@ def _put_index(content: SnapshotContent, folder: Path) -> str:
     Returns its kind.
     """
     if content.index_of is None:
-        return build_index(folder, content.vectors, content.index).kind
+        return build_index(folder, content.vectors, content.index, content.former).kind
     for file in (content.index_of / name for name in FILES):
         if not file.exists():
             continue

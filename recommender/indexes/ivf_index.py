@@ -75,9 +75,9 @@ class Stored:
     step: float
     offsets: NDArray[np.int16]
 
-    def rounded(self, vectors: Matrix) -> NDArray[np.int16]:
-        """Return vectors as they are stored."""
-        return np.asarray(np.rint((vectors - self.centre) / np.float32(self.step)), dtype=np.int16)
+    def steps(self, vectors: Matrix) -> Matrix:
+        """Return vectors as they are stored, in whole steps from the centre, should 16 bits hold them."""
+        return np.asarray(np.rint((vectors - self.centre) / np.float32(self.step)), dtype=np.float32)
 
     def less_centre(self, rows: Any) -> Matrix:
         """Return the vectors of some rows less the centre, float32."""
@@ -134,6 +134,10 @@ class IvfIndex:
     def vector(self, row: int) -> Vector:
         """Return the stored vector of a row, to the precision that is stored."""
         return np.asarray(self._stored.centre + self._stored.less_centre(row), dtype=np.float32)
+
+    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
+        """Return the stored vectors of some rows, to the precision that is stored."""
+        return np.asarray(self._stored.centre + self._stored.less_centre(rows), dtype=np.float32)
 
     def probed(self, vector: Vector, count: int, probes: int, rows: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Return up to `count` rows by their codes, best first, of the `probes` lists nearest to a vector."""

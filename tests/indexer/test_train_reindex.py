@@ -843,7 +843,7 @@ def test_a_tuned_backbone_is_resumed_to_the_same_end(tmp_path: Path) -> None:
 
 
 def test_a_projection_is_part_of_all_that_is_stored(world: World) -> None:
-    """Embeddings are stored in fewer numbers without a forward pass, queries are projected alike, and one can go back."""
+    """Fewer numbers are stored without a forward pass, queries are projected alike, and one can go back."""
     before, records = world.published().info, world.records()
     metrics = world.train("--project", "8", "--name", "short")["metrics"]
     assert metrics["projection"]["chosen"]["dimension"] == 8

@@ -12,9 +12,10 @@ import torch
 
 from recommender.calibration import LEVELS, Calibration, Certainty, Nearness
 from recommender.encoder import ModelEncoder
+from recommender.encoders import open_encoder
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone, network
-from recommender.errors import SpaceMismatch
+from recommender.errors import NotFound, SpaceMismatch
 from recommender.exports import PRECISIONS
 from recommender.heads import SPACES, Heads, Input
 from recommender.images import Preprocessing, decode
@@ -23,6 +24,7 @@ from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, writ
 from recommender.ports import Encoder
 from recommender.processor import BFLOAT16, instructions
 from recommender.projection import Projection
+from recommender.settings import Settings
 from recommender.types import Character, DecodedImage, Encoding, Prediction, Show
 from tests.exporting import exported
 from tests.fakes import FakeEncoder
@@ -270,3 +272,20 @@ def test_a_projection_changes_what_is_compared_and_not_what_is_said(
         assert probabilities(one.characters) == pytest.approx(probabilities(other.characters), abs=1e-6)
         expected = projection.of(one.embedding.vector[np.newaxis])[0]
         np.testing.assert_allclose(other.embedding.vector, expected, atol=1e-5)
+
+
+def test_an_export_projects_as_its_model_does(tmp_path: Path, images: list[DecodedImage]) -> None:
+    """Model and export are opened by the spaces of what is stored; nothing is stored in that of whole embeddings."""
+    folder = written(tmp_path / "models" / "projecting", "embedding", joint=True, projected=True)
+    export = exported(folder, "f32", images)
+    settings = Settings(home=tmp_path, threads=1)
+    vectors = []
+    for space in (folder.space, export.space):
+        stored = folder.stored_space(space)
+        encoder = open_encoder(settings, "projecting", stored.fingerprint)
+        assert encoder.space == stored
+        vectors.append(np.stack([encoding.embedding.vector for encoding in encoder.encode(images)]))
+        with pytest.raises(NotFound):
+            open_encoder(settings, "projecting", space.fingerprint)
+    assert vectors[0].shape == (len(images), 20)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-3)

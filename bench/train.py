@@ -225,7 +225,7 @@ def _crossed(samples: Samples, recipe: str, folds: int) -> dict[str, dict[str, A
         order.append(rows)
         read = samples.read(samples.at(rows))
         said["after"].append(predict(heads, read))
-        said["before"].append(predict(replace(heads, temperatures={}), read))
+        said["before"].append(predict(heads.uncalibrated, read))
     back = np.argsort(np.concatenate(order))
     found = {}
     for space in SPACES:

@@ -115,7 +115,12 @@ class EmbeddingTable:
     @classmethod
     def open(cls, home: Path, space: EmbeddingSpace) -> Self:
         """Open the home's table of a space, whatever its projection. Raises Busy where another process writes to it."""
-        return cls(home / "embeddings" / space.unprojected.fingerprint, space.unprojected)
+        return cls(_folder(home, space), space.unprojected)
+
+    @classmethod
+    def exists(cls, home: Path, space: EmbeddingSpace) -> bool:
+        """Tell whether the home has a table of a space already, whatever its projection."""
+        return _folder(home, space).exists()
 
     def __enter__(self) -> Self:
         return self
@@ -291,6 +296,10 @@ def _claim(file: Path, space: EmbeddingSpace) -> None:
         aside.rename(file)
     if _space(file) != space:
         raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
+
+
+def _folder(home: Path, space: EmbeddingSpace) -> Path:
+    return home / "embeddings" / space.unprojected.fingerprint
 
 
 def _space(file: Path) -> EmbeddingSpace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from indexer.evaluation.rehearsal import ASKED, KINDS, Answers, Questions, Train, ask, parent_of, rehearse, together
 from indexer.samples import Part, Samples
 from recommender.calibration import LEAST_DOUBT, LEVELS, Calibration, Certainty, ProbabilityMap
-from recommender.heads import SPACES, Heads
+from recommender.heads import Heads
 from recommender.labels import Hierarchy
 from recommender.ranking import rank_groups
 from recommender.types import Matrix, Neighbours
@@ -27,9 +26,7 @@ NEVER = 1.01
 LEAST = 10
 """A threshold rests on at least so many labels that were right, or one lucky picture would set it."""
 TINY = 1e-12
-"""Keeps logarithms finite."""
-HOTTEST = 20.0
-"""Temperatures are looked for between this and one over this."""
+"""Keeps divisions finite."""
 RIDGE = 1e-3
 """Keeps the weights of the logistic regression finite where a level was never wrong."""
 KNOTS = 32
@@ -45,68 +42,26 @@ CANDIDATES = 1000
 
 
 def calibrate(samples: Samples, heads: Heads, train: Train) -> Calibration:
-    """Measure heads that were trained on the training part; without validation pictures, be never sure.
+    """Measure calibrated heads of the training part (see `scaling`); without validation pictures, be never sure.
 
     `train` trains heads of the same kind for fewer characters (see `rehearsal`).
     """
     training, validation = samples.part("train"), samples.part("validation").at_most(ASKED)
     if not len(validation):
         return Calibration(precision=PRECISION, certainty=dict.fromkeys(LEVELS, Certainty(threshold=NEVER)))
-    temperatures = fit_temperatures(heads, scores_of(heads, samples.read(validation)), validation.characters)
 
-    def tempered(hierarchy: Hierarchy, part: Part) -> Heads:
-        return replace(train(hierarchy, part), temperatures=temperatures)
+    def alike(hierarchy: Hierarchy, part: Part) -> Heads:
+        return train(hierarchy, part).calibrated_like(heads)
 
-    heads = replace(heads, temperatures=temperatures)
     kinds = ((validation, KINDS.index("known")), (samples.nothing, KINDS.index("nothing")))
     answers = [
         ask(heads, training, Questions(samples.read(part), part, kind), samples.hierarchy)
         for part, kind in kinds
         if len(part)
     ]
-    answers += rehearse(samples, tempered, "validation")
+    answers += rehearse(samples, alike, "validation")
     maps = fit_maps(training, validation, samples.hierarchy)
-    return Calibration(temperatures, PRECISION, fit_verdict(together(answers)), **maps)
-
-
-def scores_of(heads: Heads, part: Part) -> dict[str, Matrix]:
-    """Return the linear scores of every label for every picture of a part."""
-    blocks = [heads.scores(block) for _, block in part.blocks()]
-    return {space: np.concatenate([block[space] for block in blocks]) for space in SPACES}
-
-
-def fit_temperatures(heads: Heads, scores: Mapping[str, Matrix], characters: NDArray[np.int64]) -> dict[str, float]:
-    """Return the temperature of each label space under which the true labels are most likely, in all spaces together.
-
-    Source: Guo et al., "On Calibration of Modern Neural Networks", 2017. A few pictures that are all right would ask
-    for boundless confidence, so that one more picture than there are is taken to be wrong (Platt, "Probabilistic
-    Outputs for Support Vector Machines", 1999).
-    """
-    doubt = 1.0 / (len(characters) + 2)
-    truth = {space: parent_of(heads.hierarchy, space)[characters] for space in SPACES}
-
-    def loss(logs: NDArray[np.float64]) -> float:
-        temperatures = dict(zip(SPACES, np.exp(logs).tolist(), strict=True))
-        found = replace(heads, temperatures=temperatures).combined(scores)
-        return sum(_likelihood_loss(getattr(found, space), truth[space], doubt) for space in SPACES)
-
-    most = float(np.log(HOTTEST))
-    # From a common temperature to one for each: the loss has a single valley, but a flat one.
-    grid = np.linspace(-most, most, 25)
-    start = grid[int(np.argmin([loss(np.full(len(SPACES), point)) for point in grid]))]
-    bounds = [(-most, most)] * len(SPACES)
-    # Slopes are found by small steps, which have to be larger than the rounding of float32 scores.
-    found = minimize(loss, np.full(len(SPACES), start), method="L-BFGS-B", bounds=bounds, options={"eps": 1e-3})
-    return dict(zip(SPACES, np.exp(found.x).tolist(), strict=True))
-
-
-def _likelihood_loss(probabilities: NDArray[np.float64], truth: NDArray[np.int64], doubt: float) -> float:
-    """Return the mean cross-entropy of those pictures whose label is known."""
-    known = truth >= 0
-    if not known.any():
-        return 0.0
-    true = np.clip(probabilities[known, truth[known]], TINY, 1.0 - TINY)
-    return float(-((1.0 - doubt) * np.log(true) + doubt * np.log1p(-true)).mean())
+    return Calibration(heads.temperatures, PRECISION, fit_verdict(together(answers)), **maps)
 
 
 def fit_verdict(answers: Answers) -> dict[str, Certainty]:

@@ -183,7 +183,7 @@ def judge_verdicts(subject: Subject, nobody: tuple[Part, Part]) -> VerdictFindin
         options = replace(options, epochs=max(1, int(subject.model.manifest["training"]["final_epochs"])))
 
         def train(hierarchy: Hierarchy, part: Part) -> Heads:
-            return replace(train_heads(hierarchy, part, None, options).heads, temperatures=model.temperatures)
+            return train_heads(hierarchy, part, None, options).heads.calibrated_like(model)
 
         answers += rehearse(subject.samples, train, "test")
         source = (

@@ -7,7 +7,7 @@ of it was trained on. Not here: any figure (`findings`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -121,7 +121,7 @@ class Subject:
     def said(self, *, calibrated: bool = True, inputs: Vectors | None = None) -> Iterator[tuple[Panel, Probabilities]]:
         """Yield what each panel says about its entries; `inputs` are read instead of the entries' own."""
         for panel in self.panels:
-            heads = panel.heads if calibrated else replace(panel.heads, temperatures={})
+            heads = panel.heads if calibrated else panel.heads.uncalibrated
             yield panel, predict(heads, Part(inputs or self.inputs, panel.asked, self.characters[panel.asked]))
 
 

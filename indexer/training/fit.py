@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.evaluation.calibration import calibrate, fit_temperatures, scores_of
+from indexer.evaluation.calibration import calibrate
 from indexer.evaluation.metrics import measure
+from indexer.evaluation.rehearsal import ASKED
+from indexer.evaluation.scaling import calibrated
 from indexer.samples import Part, Samples, predict
 from indexer.split import HELD_OUT, folds
 from indexer.training.checkpoint import Checkpoint
@@ -27,7 +29,7 @@ from recommender.labels import Hierarchy
 CHOOSING = "choosing"
 """The stage in which validation pictures choose the number of epochs."""
 JUDGED = 4
-"""Of what a fold leaves, one in so many pictures chooses the number of epochs and the temperatures."""
+"""Of what a fold leaves, one in so many pictures chooses the number of epochs and calibrates."""
 REHEARSAL = "rehearsal"
 """The stage in which heads are trained without some characters, to ask them about these."""
 FINAL = "final"
@@ -47,7 +49,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Heads with their temperatures, the epochs that led to them, and the figures of pictures that they never saw.
+    """Calibrated heads, the epochs that led to them, and the figures of pictures that they never saw.
 
     `fold` holds the fold of each entry, and `fold_heads` the heads that were trained without it.
     """
@@ -78,13 +80,12 @@ def fit(samples: Samples, options: FitOptions, watch: Watch = Watch()) -> Fitted
     def again(hierarchy: Hierarchy, part: Part) -> Heads:
         return train_heads(hierarchy, part, None, best, lambda epoch: watch.told(REHEARSAL, epoch)).heads
 
-    calibration = calibrate(samples, chosen.heads, again)
+    heads = calibrated(chosen.heads, samples.read(validation.at_most(ASKED)))
+    calibration = calibrate(samples, heads, again)
     crossed = _cross_validate(samples, options, watch) if options.folds else None
-    heads = chosen.heads
     if options.refit:
         everything = training + validation + test if crossed else training + validation
-        heads = _train(samples, everything, None, best, watch, FINAL).heads
-    heads = replace(heads, temperatures=calibration.temperatures)
+        heads = _train(samples, everything, None, best, watch, FINAL).heads.calibrated_like(heads)
     if crossed:
         metrics = {"part": "folds", **measure(crossed.found, crossed.characters, samples.hierarchy)}
         return Fitted(heads, calibration, chosen.history, chosen.best, crossed.fold, crossed.heads, metrics)
@@ -132,15 +133,11 @@ def _cross_validate(samples: Samples, options: FitOptions, watch: Watch) -> _Cro
         training, validation = samples.at(rest[~judging]), samples.at(rest[judging])
         stage = f"fold-{tested + 1}"
         chosen = _train(samples, training, validation, options.heads, watch, f"{stage}-choosing")
-        temperatures = {}
-        if len(validation):
-            scores = scores_of(chosen.heads, samples.read(validation))
-            temperatures = fit_temperatures(chosen.heads, scores, validation.characters)
-        one = chosen.heads
+        one = calibrated(chosen.heads, samples.read(validation.at_most(ASKED)))
         if options.refit:
             best = replace(options.heads, epochs=max(chosen.best, 1))
-            one = _train(samples, training + validation, None, best, watch, stage).heads
-        heads.append(replace(one, temperatures=temperatures))
+            one = _train(samples, training + validation, None, best, watch, stage).heads.calibrated_like(one)
+        heads.append(one)
         characters.append(test.characters)
         found.append(predict(heads[-1], samples.read(test)))
     together = Probabilities(

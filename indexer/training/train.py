@@ -167,19 +167,31 @@ class _Job:
 
     def _backbone(self, precision: str | None) -> TorchBackbone:
         """Return the backbone as it is now, in a precision, or in the fastest that keeps the results."""
-
-        def build(precision: Precision) -> TorchBackbone:
-            options, threads = self.options, self.settings.threads
-            loaded = self.loaded
-            return TorchBackbone.of_network(
-                options.backbone, loaded.model, loaded.preprocessing, threads, precision, loaded.layer
-            )
-
-        wanted = precision or self.options.precision
+        options, loaded = self.options, self.loaded
+        exact = TorchBackbone.of_network(
+            options.backbone, loaded.model, loaded.preprocessing, self.settings.threads, layer=loaded.layer
+        )
+        wanted = precision or options.precision
         if wanted == "auto":
-            limits = Limits.of(self.settings, LIBRARY_LIMITS.min_side)
-            wanted = choose_precision(build, first_pictures(self.root, limits, SAMPLE) if computes_bfloat16() else ())
-        return build("bfloat16" if wanted == "bfloat16" else "float32")
+            wanted = self._remembered(exact) or self._fastest(exact)
+        return exact.in_precision("bfloat16" if wanted == "bfloat16" else "float32")
+
+    def _remembered(self, exact: TorchBackbone) -> Precision | None:
+        """Return the precision in which the home has features of these weights already.
+
+        The choice is made once: with another one, every picture of the library would have to be embedded again.
+        """
+        usable: tuple[Precision, ...] = ("bfloat16", "float32") if computes_bfloat16() else ("float32",)
+        for precision in usable:
+            if EmbeddingTable.exists(self.settings.home, exact.in_precision(precision).space):
+                return precision
+        return None
+
+    def _fastest(self, exact: TorchBackbone) -> Precision:
+        """Return the fastest precision that keeps the embeddings of the library's first pictures."""
+        limits = Limits.of(self.settings, LIBRARY_LIMITS.min_side)
+        sample = first_pictures(self.root, limits, SAMPLE) if computes_bfloat16() else ()
+        return choose_precision(exact.in_precision, sample)
 
     def run(self, folder: Path, seen: _Seen) -> Run:
         """Return the checkpoints of this training: those of an interrupted one only where it is to be resumed."""

@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 
 from indexer.evaluation.calibration import (
     ASSUMED,
-    HOTTEST,
     LEAST,
     PRECISION,
     calibrate,
     certainties,
     fit_maps,
-    fit_temperatures,
     fit_verdict,
-    scores_of,
 )
-from indexer.evaluation.rehearsal import KINDS, Answers, together
+from indexer.evaluation.rehearsal import KINDS, Answers, Train, together
+from indexer.evaluation.scaling import HOTTEST, calibrated
 from indexer.samples import Part, Samples, Stored
 from indexer.split import HELD_OUT, Split
 from recommender.calibration import LEVELS, Calibration, Certainty, Nearness, ProbabilityMap
@@ -41,7 +39,6 @@ CAST = Hierarchy.of(
         for number in range(6)
     ]
 )
-TYPED = Hierarchy.of([replace(character, type=character.type or "non-human") for character in CAST.characters])
 COUNT = len(CAST.characters)
 HERE = Nearness(1.0, dict.fromkeys(LEVELS, 1.0))
 
@@ -53,89 +50,6 @@ def _heads(hierarchy: Hierarchy = CAST, *, joint: bool = True) -> Heads:
     weights["character"] = np.eye(count, dtype=np.float32)
     biases: dict[str, Matrix] = {space.name: np.zeros(len(space), np.float32) for space in hierarchy.spaces}
     return Heads(hierarchy, weights, biases, joint=joint)
-
-
-# Temperatures
-
-
-def _scores(count: int, seed: int) -> dict[str, Matrix]:
-    """Return scores of count pictures in each label space."""
-    draw = np.random.default_rng(seed)
-    return {
-        space: (1.5 * draw.standard_normal((count, len(labels)))).astype(np.float32)
-        for space, labels in zip(SPACES, CAST.spaces, strict=True)
-    }
-
-
-def _drawn(probabilities: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """Draw a label for each row, with just these probabilities."""
-    dice = np.random.default_rng(seed).random((len(probabilities), 1))
-    labels = (dice > probabilities.cumsum(axis=1)).sum(axis=1)
-    return np.asarray(np.minimum(labels, probabilities.shape[1] - 1), dtype=np.int64)
-
-
-def _boasting(scores: Mapping[str, Matrix], factors: Mapping[str, float]) -> dict[str, Matrix]:
-    return {space: rows * np.float32(factors.get(space, 1.0)) for space, rows in scores.items()}
-
-
-@pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
-def test_over_confidence_is_found(factor: float) -> None:
-    """Scores that are too large by a factor get that factor as temperature, and those too small get one below 1."""
-    scores = _scores(5000, seed=0)
-    characters = _drawn(_heads().combined(scores).character, seed=1)
-    found = fit_temperatures(_heads(), _boasting(scores, dict.fromkeys(SPACES, factor)), characters)
-    for space in SPACES:
-        assert found[space] == pytest.approx(factor, rel=0.15)
-    assert found["character"] == pytest.approx(factor, rel=0.05)
-
-
-@pytest.mark.parametrize("joint", [True, False])
-def test_each_label_space_has_a_temperature_of_its_own(*, joint: bool) -> None:
-    """Heads that boast of characters, are modest about shows and right about types get three temperatures."""
-    scores, factors = _scores(8000, seed=2), {"character": 3.0, "show": 0.4, "type": 1.0}
-    honest = _heads(TYPED).combined(scores)
-    if not joint:  # what three heads that know nothing of each other would have to say
-        scores = {space: np.log(getattr(honest, space) + 1e-12).astype(np.float32) for space in SPACES}
-    characters = _drawn(honest.character, seed=3)
-    found = fit_temperatures(_heads(TYPED, joint=joint), _boasting(scores, factors), characters)
-    assert found == pytest.approx(factors, rel=0.1)
-
-
-def test_a_temperature_makes_what_is_said_as_likely_as_can_be() -> None:
-    """No common warmer or colder temperatures give the true labels a higher likelihood."""
-    scores = _boasting(_scores(800, seed=4), {"character": 2.0, "show": 5.0})
-    characters = _drawn(_heads().combined(_scores(800, seed=4)).character, seed=5)
-    best = fit_temperatures(_heads(), scores, characters)
-    rows = np.arange(800)
-    types = CAST.type_of[characters]
-
-    def loss(temperatures: Mapping[str, float]) -> float:
-        said = replace(_heads(), temperatures=temperatures).combined(scores)
-        typed = -np.log(said.type[rows, types][types >= 0]).mean()
-        named = -np.log(said.character[rows, characters]) - np.log(said.show[rows, CAST.show_of[characters]])
-        return float(named.mean() + typed)
-
-    for space, factor in itertools.product(SPACES, (0.8, 1.25)):
-        assert loss({**best, space: best[space] * factor}) > loss(best) - 1e-3
-
-
-@pytest.mark.parametrize("count", [1, 4, 20])
-def test_a_few_right_answers_ask_for_no_boundless_confidence(count: int) -> None:
-    """Where all of n pictures are right by the same margin, the model is as sure as if one more had been wrong.
-
-    In a single show without types only the characters count: their probability comes to 1 - 1/(n+2).
-    """
-    plain = Hierarchy.of([Character(name, name, SHOWS[0]) for name in "ab"])
-    heads = _heads(plain)
-    scores: dict[str, Matrix] = {
-        "type": np.zeros((count, 3), np.float32),
-        "character": np.tile(np.array([[2.0, 0.0]], np.float32), (count, 1)),
-        "show": np.zeros((count, 1), np.float32),
-    }
-    found = fit_temperatures(heads, scores, np.zeros(count, np.int64))
-    said = replace(heads, temperatures=found).combined(scores)
-    assert said.character[:, 0] == pytest.approx(1 - 1 / (count + 2), abs=0.01)
-    assert all(1 / HOTTEST <= temperature <= HOTTEST for temperature in found.values())
 
 
 # The verdict
@@ -391,8 +305,10 @@ def _train(hierarchy: Hierarchy, part: Part) -> Heads:
     return Heads(hierarchy, weights, {name: np.zeros(len(rows), np.float32) for name, rows in weights.items()})
 
 
-def _trained(samples: Samples) -> Heads:
-    return _train(samples.hierarchy, samples.read(samples.part("train")))
+def _trained(samples: Samples, train: Train = _train) -> Heads:
+    """Return heads of the training part, calibrated on the validation part."""
+    heads = train(samples.hierarchy, samples.read(samples.part("train")))
+    return calibrated(heads, samples.read(samples.part("validation")))
 
 
 def test_a_calibration_is_whole_and_survives_the_disk() -> None:
@@ -433,7 +349,7 @@ def test_who_is_unknown_is_asked_of_heads_with_the_same_temperatures() -> None:
         return replace(heads, weights={name: rows * np.float32(3) for name, rows in heads.weights.items()})
 
     plain = calibrate(samples, _trained(samples), _train)
-    loud = calibrate(samples, boasting(CAST, samples.read(samples.part("train"))), boasting)
+    loud = calibrate(samples, _trained(samples, boasting), boasting)
     assert loud.temperatures["character"] == pytest.approx(3 * plain.temperatures["character"], rel=0.02)
     for level in LEVELS:
         assert loud.certainty[level].threshold == pytest.approx(plain.certainty[level].threshold, abs=0.02)
@@ -487,7 +403,7 @@ def test_tiny_parts_are_enough(trained: int, validated: int) -> None:
     part = np.full(len(samples.characters), HELD_OUT)
     part[np.flatnonzero(samples.split.part == 0)[::2][:trained]] = 0
     part[np.flatnonzero(samples.split.part == 1)[:validated]] = 1
-    found = calibrate(_only(samples, part), _heads(), _silent)
+    found = calibrate(_only(samples, part), calibrated(_heads(), samples.at(np.flatnonzero(part == 1))), _silent)
     assert all(1 / HOTTEST <= temperature <= HOTTEST for temperature in found.temperatures.values())
     assert all(certainty.threshold > 1 for certainty in found.certainty.values())
     for worth in (found.same_character, found.same_show, found.character_score, found.show_score):
@@ -502,11 +418,3 @@ def test_a_library_without_types_is_never_sure_of_one() -> None:
     found = calibrate(samples, _trained(samples), _train)
     best = {"type": Prediction("male", 1.0)}
     assert found.verdict(best, Nearness(0.5, {"type": 0.5})).level == "unknown"
-
-
-def test_scores_are_those_of_all_pictures_in_order() -> None:
-    """Read block by block, they are what the heads give for all vectors at once."""
-    heads, part = _heads(), _clusters(200, seed=9)  # more than a block
-    found = scores_of(heads, part)
-    for space, expected in heads.scores(part.embeddings()).items():
-        np.testing.assert_allclose(found[space], expected, atol=1e-6)

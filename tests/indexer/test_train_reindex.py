@@ -781,7 +781,7 @@ def test_a_person_sees_a_bar_and_a_log_file_does_not(world: World) -> None:
     reader = threading.Thread(target=_read_all, args=(person, shown))
     reader.start()
     # A bar appears only where half a second is not enough.
-    slow = ("--backbone", "resnet18", "--weights", "none", "--views", "0")
+    slow = ("--backbone", "resnet101", "--weights", "none", "--views", "0")
     done = world.start("train", world.library, *slow, terminal=os.ttyname(terminal)).wait()
     os.close(terminal)
     reader.join()

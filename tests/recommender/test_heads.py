@@ -141,6 +141,26 @@ def test_each_label_space_has_its_own_temperature(space: str, *, joint: bool) ->
     assert changed == (set(SPACES) if joint else {space})
 
 
+def test_a_line_scales_and_shifts_a_characters_own_score() -> None:
+    """A slope of 2 and a shift of 3 are what twice that character's weights and bias, and 3 more, would give."""
+    hierarchy = hierarchy_of([(0, "male"), (1, "female"), (1, None)])
+    heads, embeddings = random_heads(hierarchy, 31), vectors(32)
+    slopes, shifts = np.array([1.0, 2.0, 0.5], np.float32), np.array([0.0, 3.0, -1.0], np.float32)
+    by_hand = replace(
+        heads,
+        weights={**heads.weights, "character": heads.weights["character"] * slopes[:, np.newaxis]},
+        biases={**heads.biases, "character": heads.biases["character"] * slopes + shifts},
+    )
+    found = replace(heads, slopes=slopes, shifts=shifts)
+    for name in SPACES:
+        expected = getattr(by_hand.probabilities(embeddings), name)
+        np.testing.assert_allclose(getattr(found.probabilities(embeddings), name), expected, rtol=1e-4)
+    read = Heads.from_tensors(hierarchy, found.to_tensors())
+    assert np.array_equal(read.probabilities(embeddings).character, found.probabilities(embeddings).character)
+    with pytest.raises(LabelMismatch, match="no slopes for the 3 labels"):
+        Heads.from_tensors(hierarchy, {**found.to_tensors(), "slopes": slopes[:2]})
+
+
 def test_separate_heads_know_nothing_of_each_other() -> None:
     """Each label space has a softmax of its own scores: no list depends on the other heads' weights."""
     hierarchy = hierarchy_of([(0, "male"), (0, "female"), (1, None)])

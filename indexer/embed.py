@@ -40,6 +40,8 @@ BATCH = 16
 """Pictures that are decoded before the backbone is asked."""
 BATCH_BYTES = 64_000_000
 """Pixels, in bytes, after which it is asked all the same: a very long strip is larger than it looks."""
+PROJECTED = 1024
+"""Vectors that are projected at once: 16 MB of a network with 4,096 features."""
 FLUSHED_EVERY = 256
 """Records after which the table is flushed to the disk: a power cut costs no more than these."""
 
@@ -80,7 +82,12 @@ class Projected:
         return len(self.vectors), self.projection.dimension
 
     def __getitem__(self, index: slice | NDArray[np.int64]) -> Matrix:
-        return self.projection.of(self.vectors[index])
+        places = np.arange(len(self))[index]
+        found = np.empty((len(places), self.projection.dimension), dtype=np.float32)
+        for start in range(0, len(places), PROJECTED):  # what they are made of may be many times as large
+            rows = slice(start, start + PROJECTED)
+            found[rows] = self.projection.of(self.vectors[places[rows]])
+        return found
 
 
 class EmbeddingTable:

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.split import Vectors
-from recommender.errors import BuildError
 from recommender.folders import ASIDE
 from recommender.indexes.building import Former, still_fits
-from recommender.indexes.lists import BLOCK, blocks
+from recommender.indexes.lists import BLOCK, blocks, written
 from recommender.snapshots import Snapshot, SnapshotContent
 from recommender.types import Matrix, PictureId
 
@@ -111,25 +110,10 @@ def _held(vectors: Vectors, beside: Path) -> Iterator[Vectors]:
         return
     beside.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{ASIDE}vectors-", dir=beside) as folder:
-        yield _written(vectors, Path(folder) / "vectors.npy", shape)
+        yield written(Path(folder) / "vectors.npy", shape, "<f4", (vectors[rows] for rows in blocks(shape)))
 
 
 def _filled(vectors: Vectors, place: Matrix) -> Matrix:
     for rows in blocks(place.shape):
         place[rows] = vectors[rows]
     return place
-
-
-def _written(vectors: Vectors, file: Path, shape: tuple[int, int]) -> Matrix:
-    """Write vectors to a file block by block, and map it. Raises BuildError where the disk is full."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    try:
-        # Not through a mapping: that ends the process where the disk has no room for what is written.
-        with file.open("wb") as stream:
-            np.lib.format.write_array_header_1_0(stream, header)
-            for rows in blocks(shape):
-                stream.write(np.ascontiguousarray(vectors[rows], dtype="<f4").data)
-    except OSError as error:
-        raise BuildError(f"{file} cannot be written ({error.strerror}): make room and run it again") from None
-    mapped: Matrix = np.load(file, mmap_mode="r", allow_pickle=False)
-    return mapped

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from scipy.linalg.blas import dsyrk
 from scipy.special import digamma
 
 from indexer.evaluation.scores import Interval, mean_interval
@@ -95,22 +96,26 @@ class Components:
     def fit(cls, vectors: Rows, most: int = MOST_COMPONENTS) -> Self:
         """Find the directions in which (n, d) vectors vary most, at most `most` and fewer than n of them.
 
-        Mean and covariance are summed up in float64, a block at a time; memory grows with d², not with n.
+        Mean and covariance are summed up in float64, a block at a time; memory grows with d², not with n: one matrix
+        is held, of which only one half is filled, since the other is the same.
         """
         count, dimension = vectors.shape
-        total, products = np.zeros(dimension), np.zeros((dimension, dimension))
+        total, products = np.zeros(dimension), np.zeros((dimension, dimension), order="F")
         for _, block in _blocks(vectors):
             exact = block.astype(np.float64)
             total += exact.sum(axis=0)
-            products += exact.T @ exact
+            products = dsyrk(1.0, exact.T, beta=1.0, c=products, lower=True, overwrite_c=True)
             del block, exact  # beside the next ones they would be held twice
         mean = total / max(count, 1)
         wanted = min(most, dimension, count - 1)
         if wanted < 1:
             return cls(mean, np.zeros((dimension, 0)), np.zeros(0))
         products /= count
-        products -= np.outer(mean, mean)
-        variances, directions = eigh(products, subset_by_index=(dimension - wanted, dimension - 1), overwrite_a=True)
+        for column in range(dimension):
+            products[:, column] -= mean * mean[column]
+        variances, directions = eigh(
+            products, lower=True, subset_by_index=(dimension - wanted, dimension - 1), overwrite_a=True
+        )
         varied = variances > NO_VARIANCE
         return cls(mean, directions[:, varied][:, ::-1], variances[varied][::-1])
 

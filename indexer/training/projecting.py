@@ -8,8 +8,9 @@ and of other characters of the same show. What that is worth is then measured on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -135,20 +136,26 @@ def wanted_dimension(option: str) -> int | None:
     return int(option)
 
 
-def choose_projection(samples: Samples, option: str) -> Choice:
-    """Choose whether, and to how many numbers, embeddings are projected. Raises BuildError for what cannot be done."""
+def choose_projection(
+    samples: Samples, option: str, told: Callable[[int, int], None] = lambda _done, _total: None
+) -> Choice:
+    """Choose whether, and to how many numbers, embeddings are projected. Raises BuildError for what cannot be done.
+
+    `told` hears how many projections have been tried, and how many there are.
+    """
     wanted = wanted_dimension(option)
     training, validation = samples.part("train"), samples.part("validation")
     dimension = training.dimension
     if wanted == 0:
         return Choice(None, "not asked for")
-    if wanted is None and len(training) < FEWEST:
-        return Choice(None, f"{len(training)} training pictures are fewer than {FEWEST}")
-    if wanted is None and len(validation) < FEWEST_ASKED:
-        return Choice(None, f"{len(validation)} validation pictures are fewer than {FEWEST_ASKED}")
     sizes = [size for size in DIMENSIONS if 2 * size <= dimension] if wanted is None else [wanted]
-    if not sizes:
-        return Choice(None, f"embeddings of {dimension} numbers are short")
+    reasons = {
+        f"{len(training)} training pictures are fewer than {FEWEST}": len(training) < FEWEST,
+        f"{len(validation)} validation pictures are fewer than {FEWEST_ASKED}": len(validation) < FEWEST_ASKED,
+        f"embeddings of {dimension} numbers are short": not sizes,
+    }
+    if wanted is None and any(reasons.values()):
+        return Choice(None, next(reason for reason, holds in reasons.items() if holds))
     fitted = training.at_most(FITTED)
     components = Components.fit(_Chosen(fitted), max(sizes))
     if wanted and wanted > components.available:
@@ -157,7 +164,9 @@ def choose_projection(samples: Samples, option: str) -> Choice:
             f"{components.available} principal components"
         )
     sizes = [one for one in sizes if one <= components.available]
-    choice = _chosen(_Trial.of(samples, components, validation), sizes, wanted)
+    if not sizes:
+        return Choice(None, "embeddings hardly differ")
+    choice = _chosen(_Trial.of(samples, components, validation), sizes, wanted, told)
     test = samples.part("test")
     if not choice.kind or not choice.projection or not len(test):
         return choice
@@ -165,10 +174,13 @@ def choose_projection(samples: Samples, option: str) -> Choice:
     return replace(choice, tested=(trial.whole(), trial.at(choice.projection.dimension, choice.kind)))
 
 
-def _chosen(trial: _Trial, sizes: Sequence[int], wanted: int | None) -> Choice:
+def _chosen(trial: _Trial, sizes: Sequence[int], wanted: int | None, told: Callable[[int, int], None]) -> Choice:
     """Try all, and take the smallest that loses little; where one was asked for, that, whatever it loses."""
     whole = trial.whole()
-    tried = [trial.at(size, kind) for size in sizes for kind in KINDS]
+    tried: list[Found] = []
+    for size, kind in product(sizes, KINDS):
+        told(len(tried), len(sizes) * len(KINDS))
+        tried.append(trial.at(size, kind))
     tolerated = (np.inf,) if wanted else TOLERANCES
     good = next((some for most in tolerated if (some := [one for one in tried if one.lost(whole) <= most])), [])
     if not good:

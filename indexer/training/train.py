@@ -113,7 +113,8 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
         clock.lap("backbone")
         seen = job.look(options.views, seen)
         clock.lap("new embeddings")
-    choice = choose_projection(seen.samples, options.project)
+    with progress("trying projections", "projection", keep=False) as told:
+        choice = choose_projection(seen.samples, options.project, told)
     clock.lap("projection")
     fitted = _fit(_projected(seen.samples, choice.projection), run, options)
     clock.lap("heads")

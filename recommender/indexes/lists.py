@@ -6,15 +6,17 @@ Not here: which kind of codes, and whether lists are learned anew (`building`); 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
+from recommender.errors import BuildError
 from recommender.indexes.ivf_index import Stored
-from recommender.types import Vector
+from recommender.types import Matrix, Vector
 
 BLOCK = 2**24
 """Numbers that are in memory at a time while an index is built: 64 MB of float32."""
@@ -72,15 +74,40 @@ def scale_of(vectors: Vectors) -> tuple[Vector, float]:
 
 def store(file: Path, vectors: Vectors, centre: Vector, step: float) -> Stored | None:
     """Write vectors less a centre, in steps, to a file and return them mapped; None where one is too far from it."""
-    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.int16, shape=tuple(vectors.shape))
-    stored = Stored(centre, step, mapped)
-    for rows in blocks(vectors.shape):
-        steps = stored.steps(vectors[rows])
-        if steps.size and max(-float(steps.min()), float(steps.max())) > WIDEST:
-            return None
-        mapped[rows] = steps
-    mapped.flush()
-    return stored
+    empty = Stored(centre, step, np.empty((0, len(centre)), np.int16))
+
+    def steps() -> Iterator[Matrix]:
+        for rows in blocks(vectors.shape):
+            found = empty.steps(vectors[rows])
+            if found.size and max(-float(found.min()), float(found.max())) > WIDEST:
+                raise _TooFarError
+            yield found
+
+    try:
+        return Stored(centre, step, written(file, vectors.shape, "<i2", steps()))
+    except _TooFarError:
+        return None
+
+
+class _TooFarError(Exception):
+    """A vector lies farther from the centre than 16 bits reach."""
+
+
+def written(file: Path, shape: Any, kind: str, rows: Iterable[Matrix]) -> NDArray[Any]:
+    """Write a matrix that comes in blocks of rows to a file, as `numpy.save` would, and return it mapped.
+
+    Raises BuildError where the disk is full: to write through a mapping would end the process then.
+    """
+    header = {"descr": kind, "fortran_order": False, "shape": tuple(shape)}
+    try:
+        with file.open("wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            for block in rows:
+                stream.write(np.ascontiguousarray(block, dtype=kind).data)
+    except OSError as error:
+        raise BuildError(f"{file} cannot be written ({error.strerror}): make room and run it again") from None
+    mapped: NDArray[Any] = np.load(file, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+    return mapped
 
 
 def learned(key: str, stored: Stored) -> Any:

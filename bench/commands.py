@@ -81,16 +81,21 @@ def collect(file: Path | None, *, quick: bool) -> None:
     publish(measure_collecting(QUICK if quick else Effort()), file)
 
 
-@bench.command(epilog="\b\nExamples:\n  sokkuri bench engine --quick\n  sokkuri bench engine --json engine.json")
+@bench.command(
+    epilog="\b\nExamples:\n  sokkuri bench engine --quick\n  sokkuri bench engine --probe pictures/ --json engine.json"
+)
 @click.option("--weights", default="bundled", show_default=True, help="As for `sokkuri train`, for vgg19.")
+@click.option(
+    "--probe", type=click.Path(path_type=Path), help="A library of real pictures to examine the engines on as well."
+)
 @home_option
 @quick
 @json_file
-def engine(weights: str, home: Path | None, file: Path | None, *, quick: bool) -> None:
+def engine(weights: str, probe: Path | None, home: Path | None, file: Path | None, *, quick: bool) -> None:
     """Time a VGG19 at 224 pixels by torch and by OpenVINO in every precision, and see whether answers stay the same."""
     from bench.engine import QUICK, Effort, measure_engines
 
-    publish(measure_engines(weights, settings_of(home).threads, QUICK if quick else Effort()), file)
+    publish(measure_engines(weights, settings_of(home).threads, QUICK if quick else Effort(), probe), file)
 
 
 @bench.command(epilog="\b\nExamples:\n  sokkuri bench reindex --quick\n  sokkuri bench reindex --json reindex.json")

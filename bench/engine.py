@@ -1,7 +1,8 @@
 """What the engines are worth: a VGG19 at 224 pixels by torch and by OpenVINO in each precision, and the limit.
 
-All engines are timed in turn, in one run; fidelity is measured on drawn pictures that neither the heads nor the ranges
-of the 8-bit numbers were made with. Times hold the resizing of a decoded picture, which every engine pays.
+All engines are timed in turn, in one run; fidelity is measured on drawn pictures, and on those of a library where one
+is named, which neither the heads nor the ranges of the 8-bit numbers were made with. Times hold the resizing of a
+decoded picture, which every engine pays.
 """
 
 from __future__ import annotations
@@ -33,22 +34,29 @@ from recommender.encoders.openvino_encoder import OpenVinoBackbone, options
 from recommender.encoders.torch_encoder import TorchBackbone
 from recommender.errors import BuildError
 from recommender.exports import NETWORK, PRECISIONS
+from recommender.images import decode
+from recommender.labels import Hierarchy
 from recommender.ports import Backbone
 from recommender.processor import BFLOAT16, instructions
 from recommender.types import DecodedImage
 
 TORCH = "torch_f32"
+DRAWN, PROBED = "drawn", "probed"
+"""What pictures engines are examined on: those of the demo world, those of a library."""
+_Examined = tuple[tuple[DecodedImage, ...], Exam]
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How much is drawn (shows, pictures of each character), how often each engine is timed, and the matrices' side.
 
-    `attempts` bounds how often eight bits are tried, `backbone` and `size` (pixels) are what the figures are of.
+    `probed` pictures of a library are looked at, half of them as an exam. `attempts` bounds how often eight bits are
+    tried, `backbone` and `size` (pixels) are what the figures are of.
     """
 
     shows: int = len(SHOWS)
     pictures: int = 8
+    probed: int = 600
     singles: int = 21
     bulks: int = 9
     side: int = 4096
@@ -58,39 +66,72 @@ class Effort:
     size: int = 224
 
 
-QUICK = Effort(shows=1, pictures=4, singles=3, bulks=1, side=2048, products=3, attempts=1)
+QUICK = Effort(shows=1, pictures=4, probed=24, singles=3, bulks=1, side=2048, products=3, attempts=1)
 
 
-def measure_engines(weights: str, threads: int, effort: Effort) -> Figures:
-    """Measure a VGG19 with these weights in every engine and precision that this processor runs."""
+def measure_engines(weights: str, threads: int, effort: Effort, probe: Path | None = None) -> Figures:
+    """Measure a VGG19 with these weights in every engine and precision that this processor runs.
+
+    `probe` is a library of pictures on which fidelity is measured as well. Raises BadLibrary.
+    """
     loaded = load_backbone(effort.backbone, weights, 0)
     preprocessing = replace(loaded.preprocessing, size=effort.size)
     reference = TorchBackbone.of_network(effort.backbone, loaded.model, preprocessing, threads, layer=loaded.layer)
-    with TemporaryDirectory(prefix="sokkuri-bench-") as folder:
-        taught, exam = _drawn(Path(folder) / "world", reference, effort)
-        workbench = _Workbench(reference, taught, exam, Path(folder), threads, effort.attempts)
+    with TemporaryDirectory(prefix="sokkuri-bench-") as name:
+        folder = Path(name)
+        exams = {DRAWN: _drawn(folder / "world", reference, effort)}
+        if probe:
+            exams[PROBED] = _probed(probe, reference, effort)
+        made = {}
+        for place, (taught, exam) in exams.items():
+            (folder / place).mkdir()
+            workbench = _Workbench(reference, taught, exam, folder / place, threads, effort.attempts)
+            made[place] = _made(workbench, place)
         engines: dict[str, Backbone] = {TORCH: reference}
-        said: dict[str, Fidelity] = {}
-        kept: dict[str, list[str]] = {}
-        for precision in PRECISIONS:
-            if precision == "bf16" and not instructions() & BFLOAT16:
-                continue
-            say(f"exporting as {precision}")
-            engines[precision], said[precision], kept[precision] = workbench.made(precision)
+        engines |= {precision: one.engine for precision, one in made[DRAWN].items()}
         say("timing")
-        speed = race(engines, exam.pictures, effort.singles, effort.bulks)
-    limits = _limits(effort, threads)
-    return _figures(speed, said, kept, limits, _operations(reference))
+        speed = race(engines, exams[DRAWN][1].pictures, effort.singles, effort.bulks)
+    figures, lines = _figures(speed, made[DRAWN], _limits(effort, threads), _operations(reference))
+    if probe:
+        figures |= {f"{PROBED}_fidelity_{precision}": one.to_json() for precision, one in made[PROBED].items()}
+    return Figures(figures, (*lines, *_fidelities(made)))
 
 
-def _drawn(folder: Path, reference: TorchBackbone, effort: Effort) -> tuple[tuple[DecodedImage, ...], Exam]:
-    """Draw a small world, teach heads one half of each character's pictures, and make the other half the exam."""
+def _made(workbench: _Workbench, place: str) -> dict[str, _Made]:
+    """Return an export in each precision that this processor computes in."""
+    made = {}
+    for precision in PRECISIONS:
+        if precision != "bf16" or instructions() & BFLOAT16:
+            say(f"exporting as {precision}, for the {place} pictures")
+            made[precision] = workbench.made(precision)
+    return made
+
+
+def _drawn(folder: Path, reference: TorchBackbone, effort: Effort) -> _Examined:
+    """Draw a small world, and examine what is drawn."""
+    folder.mkdir()
     with progress("drawing") as told:
         plan = Plan(0, effort.pictures, 1, SHOWS[: effort.shows], STRANGERS[:1])
         root = draw_world(folder, plan, told).library
     pictures: list[DecodedImage] = []
     library = scan(root, visit=lambda _, image: pictures.append(image))
-    numbers = numbers_of(library.hierarchy, library.entries)
+    return _examined(pictures, numbers_of(library.hierarchy, library.entries), library.hierarchy, reference)
+
+
+def _probed(root: Path, reference: TorchBackbone, effort: Effort) -> _Examined:
+    """Examine some pictures of a library, spread evenly over it. Raises BadLibrary."""
+    with progress("reading pictures") as told:
+        library = scan(root, progress=told)
+    count = len(library.entries)
+    rows = np.unique(np.linspace(0, count - 1, min(effort.probed, count)).astype(np.int64)).tolist()
+    pictures = [decode((root / library.entries[row].path).read_bytes()) for row in rows]
+    return _examined(pictures, numbers_of(library.hierarchy, library.entries)[rows], library.hierarchy, reference)
+
+
+def _examined(
+    pictures: list[DecodedImage], numbers: NDArray[np.int64], hierarchy: Hierarchy, reference: TorchBackbone
+) -> _Examined:
+    """Teach heads every second picture, and make the others the exam. Returns the taught pictures and the exam."""
     with progress("asking torch") as told:
         rows = []
         for done, picture in enumerate(pictures, start=1):
@@ -99,10 +140,22 @@ def _drawn(folder: Path, reference: TorchBackbone, effort: Effort) -> tuple[tupl
     features = np.stack(rows)
     half = np.arange(len(pictures)) % 2 == 0
     taught = Part.of(reference.space.embed(features[half]), numbers[half])
-    heads = train_heads(library.hierarchy, taught, None, HeadOptions()).heads
-    asked = np.flatnonzero(~half)
-    exam = Exam([pictures[row] for row in asked], numbers[asked], heads, reference.space, features[asked])
-    return tuple(pictures[row] for row in np.flatnonzero(half)), exam
+    heads = train_heads(hierarchy, taught, None, HeadOptions()).heads
+    exam = Exam(pictures[1::2], numbers[~half], heads, reference.space, features[~half])
+    return tuple(pictures[::2]), exam
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An export, how far it agrees with torch, and which layers of it are in float32."""
+
+    engine: OpenVinoBackbone
+    fidelity: Fidelity
+    kept: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is said of it, as a JSON object."""
+        return self.fidelity.to_json() | {"shortfall": self.fidelity.shortfall, "kept": list(self.kept)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +169,8 @@ class _Workbench:
     threads: int
     attempts: int
 
-    def made(self, precision: str) -> tuple[OpenVinoBackbone, Fidelity, list[str]]:
-        """Return an export as `sokkuri export` would make it, its figures, and which layers are in float32."""
+    def made(self, precision: str) -> _Made:
+        """Return an export as `sokkuri export` would make it."""
         preprocessing = self.reference.preprocessing
         network = converted(self.reference.network, preprocessing.size)
         attempts = sensitive_layers(network)[: self.attempts] if precision == "int8" else [()]
@@ -135,7 +188,7 @@ class _Workbench:
             if not fidelity.shortfall:
                 break
             say(f"{precision}: {fidelity.shortfall}")
-        return engine, fidelity, list(kept)
+        return _Made(engine, fidelity, tuple(kept))
 
 
 def _operations(reference: TorchBackbone) -> float:
@@ -215,27 +268,26 @@ def _fastest(run: Callable[[], object], times: int) -> float:
 
 def _figures(
     speed: dict[str, Speed],
-    said: dict[str, Fidelity],
-    kept: dict[str, list[str]],
+    made: dict[str, _Made],
     limits: dict[str, float],
     operations: float,
-) -> Figures:
+) -> tuple[dict[str, Any], list[str]]:
     """Put the figures under their names, and into a table."""
     torch_speed = speed[TORCH]
     figures: dict[str, Any] = {
-        "pictures": next(iter(said.values())).pictures,
+        "pictures": next(iter(made.values())).fidelity.pictures,
         "operations_per_picture": operations,
         "float32_peak_per_s": limits["float32"],
         "int8_peak_per_s": limits["int8"],
         f"single_ms_{TORCH}": torch_speed.single_ms,
         f"bulk_per_s_{TORCH}": torch_speed.bulk_per_second,
         f"fraction_of_float32_peak_{TORCH}": torch_speed.bulk_per_second * operations / limits["float32"],
-        "bf16": "bf16" in said,
+        "bf16": "bf16" in made,
     }
-    lines = [f"{'':<20} {'one, ms':>8} {'bulk, /s':>9} {'× torch':>8} {'of peak':>8}  fidelity"]
-    lines.append(_line(TORCH, torch_speed, torch_speed, figures[f"fraction_of_float32_peak_{TORCH}"], "the reference"))
-    for precision, fidelity in said.items():
-        one = speed[precision]
+    lines = [f"{'':<20} {'one, ms':>8} {'bulk, /s':>9} {'× torch':>8} {'of peak':>8}"]
+    lines.append(_line(TORCH, torch_speed, torch_speed, figures[f"fraction_of_float32_peak_{TORCH}"]))
+    for precision, export in made.items():
+        one, fidelity = speed[precision], export.fidelity
         peak = "int8" if precision == "int8" else "float32"
         fraction = one.bulk_per_second * operations / limits[peak]
         figures |= {
@@ -247,20 +299,29 @@ def _figures(
             f"fidelity_top1_{precision}": min(fidelity.agreement.values()),
             f"fidelity_cosine_{precision}": fidelity.cosine,
             f"fidelity_overlap10_{precision}": fidelity.overlap,
-            f"fidelity_{precision}": fidelity.to_json() | {"shortfall": fidelity.shortfall, "kept": kept[precision]},
+            f"fidelity_{precision}": export.to_json(),
         }
-        verdict = "passes" if not fidelity.shortfall else f"refused: {fidelity.shortfall}"
-        lines.append(_line(f"openvino {precision}", one, torch_speed, fraction, verdict))
-        lines.append(f"{'':<20} {fidelity.to_text()}")
-    if "bf16" not in said:
+        lines.append(_line(f"openvino {precision}", one, torch_speed, fraction))
+    if "bf16" not in made:
         lines.append("openvino bf16: this processor does not compute in it")
     lines.append(
         f"matrix products: float32 {limits['float32'] / 1e9:.0f} GFLOP/s (the best of numpy, torch and OpenVINO), "
         f"int8 {limits['int8'] / 1e9:.0f} GOP/s (OpenVINO); a picture takes {operations / 1e9:.1f} G operations"
     )
-    return Figures(figures, tuple(lines))
+    return figures, lines
 
 
-def _line(name: str, one: Speed, torch_speed: Speed, fraction: float, said: str) -> str:
+def _fidelities(made: dict[str, dict[str, _Made]]) -> list[str]:
+    """Return a line for each precision, and for what it was examined on."""
+    lines = []
+    for place, exports in made.items():
+        for precision, one in exports.items():
+            kept = f"; {len(one.kept)} layers in float32" if one.kept else ""
+            verdict = f"refused: {one.fidelity.shortfall}" if one.fidelity.shortfall else "passes"
+            lines += [f"{place} pictures, {precision}: {verdict}{kept}", f"  {one.fidelity.to_text()}"]
+    return lines
+
+
+def _line(name: str, one: Speed, torch_speed: Speed, fraction: float) -> str:
     times = one.bulk_per_second / torch_speed.bulk_per_second
-    return f"{name:<20} {one.single_ms:>8.1f} {one.bulk_per_second:>9.1f} {times:>8.2f} {fraction:>8.0%}  {said}"
+    return f"{name:<20} {one.single_ms:>8.1f} {one.bulk_per_second:>9.1f} {times:>8.2f} {fraction:>8.0%}"

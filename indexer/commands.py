@@ -17,6 +17,7 @@ from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
 from recommender.cli import LISTEN, SERVE_AT, home_option, json_option, named, one_line, settings_of
+from recommender.errors import NoNetwork
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
@@ -437,8 +438,9 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
 
     robots.txt and a pause between two requests are heeded. It can be stopped at any moment; the next run goes on.
     """
-    from indexer.collect.collect import CollectOptions, warn_without_contact
     from indexer.collect.collect import collect as run
+    from indexer.collect.collect import warn_without_contact
+    from indexer.collect.desk import CollectOptions
     from indexer.collect.sources import read_sources
 
     settings = settings_of(home)
@@ -446,7 +448,14 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
     warn_without_contact(settings, wanted)
     with workplace(settings, "collect") as catalogue, interrupted_by_sigterm():
         report = run(settings, catalogue, wanted, into, CollectOptions(retry_failed, refresh))
-    click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
+    if as_json:
+        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+    elif report.is_worth_reading:
+        click.echo(report.to_text())
+    if report.offline:
+        raise NoNetwork(report.offline)
+    if loud := report.to_warning():
+        click.echo(loud, err=True)
 
 
 @click.command(
@@ -460,10 +469,19 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
     callback=lambda _context, _option, value: _picture_id(value),
     help="Forget the picture with this id, the SHA-256 of its file.",
 )
+@click.option(
+    "--library",
+    "moved",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A library that was moved, as the folder that it is now, or that another home collected.  (repeatable)",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @json_option
 @home_option
-def forget(source: str, picture: str, home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def forget(
+    source: str, picture: str, moved: tuple[Path, ...], home: Path | None, *, dry_run: bool, as_json: bool
+) -> None:
     """Remove pictures on demand: file, provenance, embedding, thumbnail and index entry; publish without them.
 
     Snapshots that hold them go too, so that no rollback brings them back. Only hashes stay, and keep them out.
@@ -477,7 +495,7 @@ def forget(source: str, picture: str, home: Path | None, *, dry_run: bool, as_js
         raise click.UsageError("name either --source ADDRESS-PREFIX or --picture ID")
     settings = settings_of(home)
     with workplace(settings, "forget") as catalogue:
-        report = run(settings, catalogue, source=source, picture=picture, dry_run=dry_run)
+        report = run(settings, catalogue, source=source, picture=picture, moved=moved, dry_run=dry_run)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
 
 

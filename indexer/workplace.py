@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-from filelock import FileLock, Timeout
-
+from indexer.holding import held
 from recommender.catalogue import Catalogue
-from recommender.errors import BuildError, Busy
 from recommender.folders import sweep
 from recommender.settings import Settings
 from recommender.tables import is_current
@@ -24,30 +21,15 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
 
     Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to.
     """
-    home = settings.home
-    owner = home / "job.owner"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / "job.lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise Busy(f"{_owner(settings)} is at work in {home}: wait until it is done") from None
-    except OSError as error:
-        raise BuildError(f"{home} cannot be used ({error.strerror}): choose another folder with --home") from None
-    try:
-        owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
+    with held(settings.home, job, "choose another folder with --home"):
         for folder in ("models", "snapshots"):
-            sweep(home / folder)
+            sweep(settings.home / folder)
         if not is_current(settings.database_url):
             import migrations  # Alembic takes longer to load than all of the rest together
 
             migrations.upgrade(settings.database_url)
         with Catalogue(settings.database_url) as catalogue:
             yield catalogue
-    finally:
-        with suppress(OSError):  # it only serves a message, and must not hide what the job ended with
-            owner.unlink(missing_ok=True)
-        lock.release()
 
 
 @contextmanager
@@ -67,11 +49,3 @@ def interrupted_by_sigterm() -> Iterator[None]:
 def now() -> str:
     """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _owner(settings: Settings) -> str:
-    """Return who holds the home, as far as can be told."""
-    try:
-        return (settings.home / "job.owner").read_text(encoding="utf-8")
-    except OSError:
-        return "another sokkuri"

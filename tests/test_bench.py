@@ -118,8 +118,11 @@ def test_bench_reindex_measures_what_it_promises(tmp_path: Path) -> None:
 def test_bench_engine_measures_what_it_promises(tmp_path: Path) -> None:
     """On a small network: the figures that are compared have their names, and precisions that are missing are told."""
     effort = replace(QUICK_ENGINES, backbone="squeezenet1_1", size=64, singles=2, side=256)
-    measured = measure_engines("none", 1, effort)
+    probed = library(tmp_path / "library", shows=1, characters=3, pictures=4)
+    measured = measure_engines("none", 1, effort, probed)
     figures = measured.figures
+    assert figures["probed_fidelity_f32"]["pictures"] == 6
+    assert figures["probed_fidelity_f32"]["cosine"] > 0.999
     assert {
         "bulk_int8_over_torch_f32",
         "single_int8_over_torch_f32",

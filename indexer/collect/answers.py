@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 KEPT_HEADERS = ("Content-Type", "ETag", "Last-Modified", "X-Robots-Tag", "TDM-Reservation")
+
+ASIDE = ".aside"
+"""How the name of an answer ends that is being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class AnswerShelf:
         """Write an answer; it is there as a whole or not at all, also after `kill -9`. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._file(answer.address)
-        aside = file.with_suffix(".aside")
+        aside = file.with_suffix(ASIDE)
         head = {
             "address": answer.address,
             "status": answer.status,
@@ -75,6 +78,16 @@ class AnswerShelf:
     def drop(self, address: str) -> None:
         """Remove the answer to an address, if there is one."""
         self._file(address).unlink(missing_ok=True)
+
+    def sweep(self, done: Iterable[str]) -> None:
+        """Remove what a killed run left half-written, and answers to addresses that nobody needs any more."""
+        if not self._folder.is_dir():
+            return
+        there = {file.name: file for file in self._folder.iterdir()}
+        needless = {self._file(address).name for address in done}
+        for name, file in there.items():
+            if name in needless or file.suffix == ASIDE:
+                file.unlink(missing_ok=True)
 
     def __contains__(self, address: str) -> bool:
         return self._file(address).exists()

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
@@ -66,20 +67,56 @@ def _carried(address: IPv6Address) -> list[IPv4Address]:
     return []
 
 
+class _Sockets:
+    """The sockets of an adapter, for as long as anybody reads from them: also those whose connection was given up.
+
+    A connection whose answer has no length lets go of its socket as soon as it has read the head.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    def add(self, one: socket.socket) -> None:
+        """Take a socket."""
+        with self._lock:
+            self._sockets.add(one)
+
+    def cut(self) -> None:
+        """End whatever is being received: who reads finds the connection closed."""
+        with self._lock:
+            sockets = list(self._sockets)
+        for one in sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
 class _Guarded:
     """What both kinds of connection share: the way a socket is opened."""
 
     allowed: tuple[Network, ...] = ()
-    opened: WeakSet[Any]
+    sockets: _Sockets
+    sock: Any
+    twin: Any
     host: str
     port: int
     timeout: Any
     socket_options: Any
     _dns_host: str
 
+    def connect(self) -> None:
+        """Connect, and agree on keys, so that another thread may cut it off all the while."""
+        self.twin = None
+        try:
+            super().connect()  # type: ignore[misc]  # a mixin
+        finally:
+            if self.twin:
+                self.twin.close()
+        if self.sock:
+            self.sockets.add(self.sock)
+
     def _new_conn(self) -> socket.socket:
         """Connect to one of the host's public addresses. Raises FetchRefused where it has private ones only."""
-        self.opened.add(self)
         timeout = Timeout.resolve_default_timeout(self.timeout)
         try:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
@@ -107,6 +144,8 @@ class _Guarded:
                 opened.close()
                 raise
             else:
+                self.twin = opened.dup()  # while keys are agreed on, the socket itself is out of reach
+                self.sockets.add(self.twin)
                 return opened
         if isinstance(trouble, TimeoutError):
             raise ConnectTimeoutError(self, f"{self.host} does not answer") from trouble
@@ -124,8 +163,8 @@ class GuardedAdapter(HTTPAdapter):
     """Lets a session speak over guarded connections only: one to each host, and none through a proxy."""
 
     def __init__(self, allowed: Sequence[Network]) -> None:
-        self._opened: WeakSet[Any] = WeakSet()
-        names = {"allowed": tuple(allowed), "opened": self._opened}
+        self._sockets = _Sockets()
+        names = {"allowed": tuple(allowed), "sockets": self._sockets}
         plain = type("GuardedHTTPConnection", (_Guarded, HTTPConnection), names)
         secure = type("GuardedHTTPSConnection", (_Guarded, HTTPSConnection), names)
         self._pools = {
@@ -141,10 +180,7 @@ class GuardedAdapter(HTTPAdapter):
 
     def cut(self) -> None:
         """End whatever is being received, from another thread: who reads finds the connection closed."""
-        for connection in list(self._opened):
-            if isinstance(connection.sock, socket.socket):
-                with suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        self._sockets.cut()
 
     def proxy_manager_for(self, proxy: str, **_: Any) -> Any:
         """Refuse: behind a proxy nobody could see which address is reached."""

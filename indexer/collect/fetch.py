@@ -37,7 +37,8 @@ _SERVER_ERROR = 500
 class Question:
     """What is asked for: at most `most_bytes` bytes within `seconds`, of a kind that `wants` likes (by media type).
 
-    `etag` and `modified` are those of the answer that is there already: the host may say that nothing changed.
+    A longer answer is refused, unless it may be `clipped`: then the rest is left unread. `etag` and `modified` are
+    those of the answer that is there already: the host may say that nothing changed.
     """
 
     address: str
@@ -46,6 +47,7 @@ class Question:
     accept: str
     wants: Callable[[str], bool]
     packed: bool = False
+    clipped: bool = False
     etag: str = ""
     modified: str = ""
 
@@ -70,8 +72,7 @@ class Trouble(FetchFailed):
     """A failure that may pass: the same may be asked again.
 
     `wait` is how long the host wants to be left alone, in seconds, None where it does not say. `of_host` says whether
-    the whole host is in trouble, and not only the address, `unreachable`, whether it could not even be spoken to, and
-    `offline`, whether there may be no network at all.
+    the whole host is in trouble, and not only the address, and `unreachable`, whether it could not even be spoken to.
     """
 
     def __init__(
@@ -82,10 +83,9 @@ class Trouble(FetchFailed):
         *,
         of_host: bool = False,
         unreachable: bool = False,
-        offline: bool = False,
     ) -> None:
         super().__init__(why, message)
-        self.wait, self.of_host, self.unreachable, self.offline = wait, of_host or unreachable, unreachable, offline
+        self.wait, self.of_host, self.unreachable = wait, of_host or unreachable, unreachable
 
 
 def ask(session: Session, question: Question, at_head: Callable[[], None] | None = None) -> Answer | Moved:
@@ -96,17 +96,15 @@ def ask(session: Session, question: Question, at_head: Callable[[], None] | None
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     late = Event()
 
-    def cut() -> None:
+    def ring() -> None:
         late.set()
-        for adapter in session.adapters.values():
-            if isinstance(adapter, GuardedAdapter):
-                adapter.cut()
+        cut(session)
 
-    alarm = Timer(question.seconds, cut)
+    alarm = Timer(question.seconds, ring)
     alarm.daemon = True
     alarm.start()
     try:
-        answer = _exchange(session, question, at_head)
+        answer = _exchange(session, question, at_head, late)
         if late.is_set():  # a head that was cut off looks like a whole one
             raise _late(question)
         return answer
@@ -115,18 +113,27 @@ def ask(session: Session, question: Question, at_head: Callable[[], None] | None
             raise _late(question) from failure
         raise
     except (RequestException, HTTPError, OSError, ValueError) as error:
-        if late.is_set() or isinstance(error, ReadTimeout):
+        reason = _failure(error)
+        unreachable = isinstance(reason, Trouble) and reason.unreachable
+        if (late.is_set() or isinstance(error, ReadTimeout)) and not unreachable:
             raise _late(question) from error
-        raise _failure(error) from error
+        raise reason from error
     finally:
         alarm.cancel()
+
+
+def cut(session: Session) -> None:
+    """End whatever a session is receiving, from another thread."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, GuardedAdapter):
+            adapter.cut()
 
 
 def _late(question: Question) -> FetchFailed:
     return FetchFailed(TOO_SLOW, f"the answer was not there within {question.seconds:g} seconds")
 
 
-def _exchange(session: Session, question: Question, at_head: Callable[[], None] | None) -> Answer | Moved:
+def _exchange(session: Session, question: Question, at_head: Callable[[], None] | None, late: Event) -> Answer | Moved:
     """Send the request, judge the head of the answer, and read its body."""
     timeout = (min(CONNECT_SECONDS, question.seconds), min(SILENCE_SECONDS, question.seconds))
     try:
@@ -149,7 +156,7 @@ def _exchange(session: Session, question: Question, at_head: Callable[[], None] 
         _require_ok(response)
         if answer.kind and not question.wants(answer.kind):
             raise FetchRefused(NOT_WANTED, f"the answer is {answer.kind}")
-        return Answer(question.address, status, answer.fetched, _body(response, question.most_bytes), headers)
+        return Answer(question.address, status, answer.fetched, _body(response, question, late), headers)
 
 
 def _target(address: str, response: Response) -> str:
@@ -175,11 +182,12 @@ def _require_ok(response: Response) -> None:
     raise FetchFailed(reason, message)
 
 
-def _body(response: Response, most: int) -> bytes:
-    """Read a body of at most `most` bytes, packed or not, and no byte more than that. Raises FetchRefused, Trouble."""
+def _body(response: Response, question: Question, late: Event) -> bytes:
+    """Read a body up to the bytes that it may have, packed or not. Raises FetchRefused, Trouble."""
+    most = question.most_bytes
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isascii() and length.isdigit() else None
-    if expected is not None and expected > most:
+    if expected is not None and expected > most and not question.clipped:
         raise _too_large(most)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
@@ -187,6 +195,8 @@ def _body(response: Response, most: int) -> bytes:
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding not in ("identity", "") else None
     received, parts, size = 0, [], 0
     while data := response.raw.read1(CHUNK, decode_content=False):
+        if late.is_set():
+            raise _late(question)
         received += len(data)
         try:
             part = unpack.decompress(data, most + 1 - size) if unpack else data
@@ -195,6 +205,8 @@ def _body(response: Response, most: int) -> bytes:
         size += len(part)
         parts.append(part)
         if size > most or received > most:
+            if question.clipped:
+                return b"".join(parts)[:most]
             raise _too_large(most)
     # A body without a length ends with the connection: where that broke within the head, nothing at all came.
     if received < (1 if expected is None else expected) or (unpack and not unpack.eof):
@@ -213,14 +225,12 @@ def _failure(error: Exception) -> FetchFailed:
         causes.append(inner)
     for cause in causes:
         if isinstance(cause, NameResolutionError):
-            return Trouble(UNREACHABLE, "the host's name is not known", unreachable=True, offline=True)
+            return Trouble(UNREACHABLE, "the host's name is not known", unreachable=True)
         if isinstance(cause, SSLError):
             return FetchFailed("no safe connection", f"the host does not prove who it is ({_short(cause)})")
         if isinstance(cause, (NewConnectionError, ConnectTimeout)):
             text = "no answer" if isinstance(cause, ConnectTimeout) else str(cause).rpartition(": ")[2]
-            # Who refuses a connection is there.
-            offline = not any(isinstance(one, ConnectionError) for one in causes)
-            return Trouble(UNREACHABLE, f"no connection to the host: {text}", unreachable=True, offline=offline)
+            return Trouble(UNREACHABLE, f"no connection to the host: {text}", unreachable=True)
     if any(isinstance(cause, (ConnectionError, HTTPError)) for cause in causes):
         return Trouble(CUT_OFF, f"the connection broke ({_short(causes[-1])})")
     return FetchFailed(BROKEN, f"the answer cannot be understood ({_short(error)})")

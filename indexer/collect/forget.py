@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,17 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from indexer.collect.answers import AnswerShelf
-from indexer.collect.journal import FOLDER, Journal
-from indexer.collect.keep import remove_picture, served_by
+from indexer.collect.journal import FOLDER, Journal, mentions
+from indexer.collect.keep import remove_picture, rows_of_sidecars, served_by, sidecar_of
 from indexer.embed import EmbeddingTable
+from indexer.holding import held
 from indexer.library import EXTENSIONS
 from indexer.publishing import write_checked
 from indexer.renewal import Renewed
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, CollectedRow
 from recommender.embeddings import EmbeddingSpace
-from recommender.errors import BuildError, Corrupt, NoSnapshot, NotFound
+from recommender.errors import BadLibrary, BuildError, Corrupt, NoSnapshot, NotFound
 from recommender.folders import sha256
 from recommender.indexes.building import Former, IndexOptions
 from recommender.settings import Settings
@@ -42,7 +43,10 @@ ID_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class ForgetReport:
-    """What was, or in a dry run would be, removed. `snapshot` is the newly published one, None where there is none."""
+    """What was, or in a dry run would be, removed. `snapshot` is the newly published one, None where there is none.
+
+    `missing` are libraries that are not where they were, with files of pictures that were found nowhere else.
+    """
 
     pictures: tuple[str, ...]
     addresses: int
@@ -53,6 +57,7 @@ class ForgetReport:
     snapshot: str | None
     dry_run: bool
     reports: bool
+    missing: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -60,11 +65,17 @@ class ForgetReport:
 
     def to_text(self) -> str:
         """Return the report for people."""
+        lost = [
+            f"! {library} is not there, so no file was removed from it: if it was moved, run this again with "
+            "--library and the folder that it is now"
+            for library in self.missing
+        ]
         if self.dry_run:
-            return (
+            would = (
                 f"dry run, nothing removed: {len(self.pictures)} pictures in {len(self.files)} files, "
                 f"and {len(self.snapshots)} snapshots that hold them"
             )
+            return "\n".join([would, *lost])
         lines = [
             f"forgotten: {len(self.pictures)} pictures, {len(self.files)} files, {self.addresses} addresses",
             f"and {self.embeddings} embeddings, {self.thumbnails} thumbnails, {len(self.snapshots)} snapshots",
@@ -75,54 +86,85 @@ class ForgetReport:
             lines.append("nothing is published any more: every picture of the last snapshot is forgotten")
         if self.reports:
             lines.append("! reports of `sokkuri evaluate` may still show them: remove HOME/reports, or write them anew")
-        return "\n".join(lines)
+        return "\n".join(lines + lost)
 
 
 def forget(
-    settings: Settings, catalogue: Catalogue, *, source: str = "", picture: str = "", dry_run: bool = False
+    settings: Settings,
+    catalogue: Catalogue,
+    *,
+    source: str = "",
+    picture: str = "",
+    moved: Sequence[Path] = (),
+    dry_run: bool = False,
 ) -> ForgetReport:
     """Forget the picture with an id, or all that came from addresses, or pages, beginning with `source`.
 
-    A `source` that names no more than a host means that host alone. Raises NotFound where nothing is known of it, and
-    BuildError where it names no host: a few letters would be the beginning of everything.
+    A `source` that names no more than a host means that host alone. `moved` are libraries that this home does not know
+    of where they are: they were moved, or another home collected them. Raises NotFound where nothing is known of it,
+    BuildError where it names no host (a few letters would be the beginning of everything), BadLibrary where one of
+    `moved` is no folder, and Busy where a collector is at work in a library that holds any of it.
     """
     if source and not names_a_source(source):
         raise BuildError(f"{source!r} names no source: it has to begin with http:// or https:// and name a host")
-    rows = catalogue.collected(picture) if picture else _rows_from(catalogue, source)
+    named = _libraries(moved)
+    known = [*catalogue.collected(), *(row for library in named for row in rows_of_sidecars(Path(library)))]
+    rows = [row for row in known if row.picture == picture] if picture else _rows_from(known, catalogue, source)
     pictures = tuple(dict.fromkeys([picture] if picture else [row.picture for row in rows]))
     places = {place for one in pictures for place in catalogue.file_places(one)}
-    libraries = sorted({library for library, _ in places} | {row.library for row in catalogue.collected()})
+    places |= {(row.library, row.path) for row in rows}
+    libraries = sorted({library for library, _ in places} | {row.library for row in known} | set(named))
     holders = _holders(settings, catalogue, pictures)
-    if picture and not places and not holders:
-        raise NotFound(f"there is no picture {picture!r}: its id is the SHA-256 of its file")
-    if source and not rows and not _journals_know(libraries, source):
-        raise NotFound(f"nothing was collected from {source!r}: `<picture>.json` beside a file says where it came from")
-    files = _files(libraries, places, pictures)
-    if dry_run:
-        shown = tuple(str(root / path) for root, path in files)
-        return ForgetReport(pictures, 0, shown, 0, 0, tuple(holders), None, dry_run=True, reports=False)
-    # From here on no collector lets them in again, whatever stops this.
-    catalogue.remember_forgotten(pictures, now())
-    snapshot = _publish_without(settings, catalogue, pictures, holders)
-    catalogue.drop_snapshots(holders)
-    for folder in holders:
-        shutil.rmtree(settings.home / "snapshots" / folder, ignore_errors=True)
-    embeddings = _forget_embeddings(settings, pictures)
-    thumbnails = _forget_thumbnails(settings, pictures)
-    for root, path in files:
-        remove_picture(root, path)
-    addresses = sum(_forget_addresses(Path(library), pictures, rows, source) for library in libraries)
-    catalogue.forget_pictures(pictures)
+    mine = {row.address for row in rows}
+
+    def concerns(address: str) -> bool:
+        return bool(address) and (address in mine or (bool(source) and comes_from(address, source)))
+
+    told = [library for library in libraries if mentions(Path(library), set(pictures), concerns)]
+    with ExitStack() as stack:
+        for library in told:
+            stack.enter_context(held(Path(library) / FOLDER, "forget", "make it writable", shown=Path(library)))
+        files = _files(libraries, places, pictures, named)
+        if picture and not (places or holders or files or told):
+            raise NotFound(
+                f"there is no picture {picture!r}: its id is the SHA-256 of its file, and --library names a library "
+                "that was moved"
+            )
+        if source and not rows and not told:
+            raise NotFound(
+                f"nothing was collected from {source!r}: `<picture>.json` beside a file says where it came from, and "
+                "--library names a library that was moved"
+            )
+        missing = _missing(places, files)
+        removed = tuple(str(root / path) for root, path, _ in files)
+        if dry_run:
+            return ForgetReport(
+                pictures, 0, removed, 0, 0, tuple(holders), None, dry_run=True, reports=False, missing=missing
+            )
+        # From here on no collector lets them in again, whatever stops this.
+        catalogue.remember_forgotten(pictures, now())
+        snapshot = _publish_without(settings, catalogue, pictures, holders)
+        catalogue.drop_snapshots(holders)
+        for folder in holders:
+            shutil.rmtree(settings.home / "snapshots" / folder, ignore_errors=True)
+        embeddings = _forget_embeddings(settings, pictures)
+        thumbnails = _forget_thumbnails(settings, pictures)
+        for root, path, _ in files:
+            remove_picture(root, path)
+        _remove_lone_sidecars(places)
+        addresses = sum(_forget_addresses(Path(library), pictures, rows, concerns) for library in told)
+        catalogue.forget_pictures(pictures)
     return ForgetReport(
         pictures=pictures,
         addresses=addresses,
-        files=tuple(str(root / path) for root, path in files),
+        files=removed,
         embeddings=embeddings,
         thumbnails=thumbnails,
         snapshots=tuple(holders),
         snapshot=snapshot,
         dry_run=False,
         reports=(settings.home / "reports").is_dir(),
+        missing=missing,
     )
 
 
@@ -146,32 +188,30 @@ def comes_from(address: str, prefix: str) -> bool:
     return not only_host or address[len(prefix) : len(prefix) + 1] in ("", "/", ":", "?", "#")
 
 
-def _rows_from(catalogue: Catalogue, source: str) -> list[CollectedRow]:
+def _libraries(folders: Sequence[Path]) -> list[str]:
+    """Return libraries by their whole paths. Raises BadLibrary."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadLibrary(f"{folder} is not a folder: name the library as it is now")
+    return [str(folder.resolve()) for folder in folders]
+
+
+def _rows_from(known: Sequence[CollectedRow], catalogue: Catalogue, source: str) -> list[CollectedRow]:
     """Return the rows whose picture's or page's address begins with a source, or led to one that does."""
     return [
         row
-        for row in catalogue.collected()
+        for row in known
         if comes_from(row.address, source)
         or comes_from(row.page, source)
-        or comes_from(served_by(Path(row.library), row.path), source)
+        or any(comes_from(served_by(root, row.path), source) for root in _roots(row, catalogue))
     ]
 
 
-def _journals_know(libraries: Iterable[str], source: str) -> bool:
-    return any(
-        comes_from(address, source)
-        for library in libraries
-        if (Path(library) / FOLDER).is_dir()
-        for address in _addresses(Path(library))
-    )
-
-
-def _addresses(library: Path) -> list[str]:
-    journal = Journal(library)
-    try:
-        return journal.addresses()
-    finally:
-        journal.close()
+def _roots(row: CollectedRow, catalogue: Catalogue) -> list[Path]:
+    """Return where a row's sidecar may be: in its library, or, where that is gone, wherever the picture was seen."""
+    if Path(row.library).is_dir():
+        return [Path(row.library)]
+    return [Path(library) for library in sorted({place[0] for place in catalogue.file_places(row.picture)})]
 
 
 def _holders(settings: Settings, catalogue: Catalogue, pictures: Sequence[str]) -> list[str]:
@@ -250,41 +290,58 @@ def _forget_thumbnails(settings: Settings, pictures: Sequence[str]) -> int:
 
 
 def _files(
-    libraries: Iterable[str], places: Iterable[tuple[str, str]], pictures: Sequence[str]
-) -> list[tuple[Path, str]]:
-    """Return every file of the pictures, as library and path, copies of any name in their libraries included."""
+    libraries: Iterable[str], places: Iterable[tuple[str, str]], pictures: Sequence[str], named: Sequence[str]
+) -> list[tuple[Path, str, str]]:
+    """Return every file of the pictures, as library, path and id, copies of any name in their libraries included.
+
+    A file is read where it is as large as one of the pictures, or where a library was named because nothing is known of
+    the files in it.
+    """
     wanted = set(pictures)
     found = {
-        (Path(library), path)
+        (Path(library), path, digest)
         for library, path in places
-        if (Path(library) / path).is_file() and sha256(Path(library) / path) in wanted
+        if (Path(library) / path).is_file() and (digest := sha256(Path(library) / path)) in wanted
     }
-    sizes = {(root / path).stat().st_size for root, path in found}
+    sizes = {(root / path).stat().st_size for root, path, _ in found}
     for library in libraries:
         for folder, _, names in os.walk(library):
             for name in names:
                 file = Path(folder) / name
                 if file.suffix.lower() not in EXTENSIONS or file.is_symlink() or not file.is_file():
                     continue
-                if file.stat().st_size in sizes and sha256(file) in wanted:
-                    found.add((Path(library), file.relative_to(library).as_posix()))
+                if (library in named or file.stat().st_size in sizes) and (digest := sha256(file)) in wanted:
+                    found.add((Path(library), file.relative_to(library).as_posix(), digest))
     return sorted(found)
 
 
-def _forget_addresses(library: Path, pictures: Sequence[str], rows: Sequence[CollectedRow], source: str) -> int:
+def _remove_lone_sidecars(places: Iterable[tuple[str, str]]) -> None:
+    """Remove what tells of pictures whose files somebody has removed by hand."""
+    for library, path in places:
+        if not (Path(library) / path).exists():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                sidecar_of(Path(library) / path).unlink()
+
+
+def _missing(places: Iterable[tuple[str, str]], files: Iterable[tuple[Path, str, str]]) -> tuple[str, ...]:
+    """Return the libraries that are gone, unless what they held was found elsewhere.
+
+    Where a library is gone, its path below it is what a moved one has too.
+    """
+    found = {path for _, path, _ in files}
+    return tuple(sorted({library for library, path in places if not Path(library).is_dir() and path not in found}))
+
+
+def _forget_addresses(
+    library: Path, pictures: Sequence[str], rows: Sequence[CollectedRow], concerns: Callable[[str], bool]
+) -> int:
     """Leave only hashes of the addresses in a library's journal; return how many they were."""
-    if not (library / FOLDER).is_dir():
-        return 0
-    mine = {row.address for row in rows}
-    pages = {row.page for row in rows}
     journal = Journal(library)
     try:
-        gone = journal.forget(
-            set(pictures), lambda address: address in mine or (bool(source) and comes_from(address, source))
-        )
+        gone = journal.forget(set(pictures), concerns)
     finally:
         journal.close()
     shelf = AnswerShelf(library / FOLDER / "answers")
-    for address in {*gone, *pages}:
+    for address in {*gone, *(row.page for row in rows)}:
         shelf.drop(address)
     return len(gone)

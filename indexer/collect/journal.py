@@ -10,9 +10,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from threading import Lock
+from time import time
 from typing import Any, Literal
 
 from recommender.errors import BuildError
@@ -20,6 +23,7 @@ from recommender.errors import BuildError
 FOLDER = ".sokkuri"
 """Where a library keeps what the collector has to know; scans pass over names with a dot."""
 
+_DECIDED = frozenset({"kept", "same", "refused"})
 Fate = Literal["asked", "page", "kept", "same", "refused", "failed"]
 
 
@@ -103,32 +107,40 @@ class _State:
 
 
 class Journal:
-    """The journal of one library. Threads may share it; processes may not, which the home's lock sees to."""
+    """The journal of one library. Threads may share it; processes may not, which the library's lock sees to."""
 
     def __init__(self, library: Path) -> None:
         self._file = library / FOLDER / "journal.jsonl"
         self._lock = Lock()
         self._state = _State()
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._idle = _seconds_since(self._file)
         for line in _lines(self._file):
-            self._state.take(line)
+            with suppress(KeyError, TypeError):  # one that lacks something counts for nothing either
+                self._state.take(line)
         self._descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._end_torn_line()
 
     def close(self) -> None:
         """Return when every line is on the disk."""
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        with self._lock:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1  # a lane that did not end in time must not write to what has this number next
+
+    def idle(self) -> float:
+        """Return for how many seconds nothing had been noted when the journal was opened."""
+        return self._idle
 
     def known(self, address: str) -> Known | None:
         """Return what is known about an address; None where it was never asked for."""
         with self._lock:
             return self._state.known.get(address)
 
-    def addresses(self) -> list[str]:
-        """Return every address that anything is known about."""
+    def settled(self) -> list[str]:
+        """Return the addresses of pictures whose fate is decided."""
         with self._lock:
-            return list(self._state.known)
+            return [address for address, known in self._state.known.items() if known.fate in _DECIDED]
 
     def filed(self) -> list[Filed]:
         """Return every picture that was filed and not replaced by a larger one."""
@@ -223,6 +235,8 @@ class Journal:
     def _append(self, line: dict[str, Any]) -> None:
         data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
         with self._lock:
+            if self._descriptor < 0:
+                raise BuildError(f"{self._file} is closed: the run is over")
             before = os.fstat(self._descriptor).st_size
             try:
                 written = os.write(self._descriptor, data)
@@ -256,6 +270,25 @@ class Journal:
                     whole += len(line)
         if whole < size:
             os.truncate(self._file, whole)
+
+
+def mentions(library: Path, pictures: set[str], concerns: Callable[[str], bool]) -> bool:
+    """Tell whether a library's journal has a word of some pictures, or of the addresses that `concerns` names.
+
+    It is only read, and so may belong to a run that is going on.
+    """
+    return any(
+        {line.get("picture"), line.get("replaces")} & pictures or concerns(str(line.get("address", "")))
+        for line in _lines(library / FOLDER / "journal.jsonl")
+    )
+
+
+def _seconds_since(file: Path) -> float:
+    """Return how long ago a file was written, infinity where there is none; a clock that was set back counts as 0."""
+    try:
+        return max(0.0, time() - file.stat().st_mtime)
+    except FileNotFoundError:
+        return inf
 
 
 def digest_of(address: str) -> str:

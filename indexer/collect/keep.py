@@ -7,7 +7,9 @@ here: how they were fetched (`fetch`), and what duplicates are (`likeness`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from recommender.types import DecodedImage, PictureId
 ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 ASIDE = ".aside-"
 EXACT, NEAR, FORGOTTEN = "the same file", "nearly the same picture", "forgotten on demand"
+_ID = re.compile("[0-9a-f]{64}")
 _RULES = {TooLarge: "too large", TooSmall: "too small", UnsupportedFormat: "not a picture"}
 
 
@@ -90,6 +93,7 @@ class Keeper:
         twin = self._likenesses.nearest(filed.hash, ratio, colours)
         other = self._journal.picture(twin) if twin else None
         if other and other.width * other.height >= image.width * image.height:
+            self._take_back(filed.path)
             return Duplicate(other.picture, NEAR)
         row = self._row(source, reference, answer, filed)
         self._write(row, image, answer)
@@ -99,6 +103,11 @@ class Keeper:
             self._likenesses.remove(other.picture)
             remove_picture(self._root, other.path)
         return Kept(row, other.path if other else "")
+
+    def _take_back(self, path: str) -> None:
+        """Remove what a run wrote that was killed before it could note it: meanwhile there is a larger picture."""
+        if sidecar_of(self._root / path).exists():
+            remove_picture(self._root, path)
 
     def _decoded(self, data: bytes, source: Source) -> DecodedImage:
         limits = replace(self._limits, min_side=source.min_side) if source.min_side else self._limits
@@ -141,6 +150,8 @@ class Keeper:
             _put(sidecar_of(file), json.dumps(told, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
             _put(file, answer.data)
         except OSError as error:
+            with suppress(OSError):
+                remove_picture(self._root, row.path)
             raise BuildError(
                 f"{file.parent} cannot be written ({error.strerror}): make room and run it again"
             ) from error
@@ -155,12 +166,19 @@ def row_of_sidecar(root: Path, path: str) -> CollectedRow | None:
     """Read a picture's provenance from its sidecar; None where there is none that can be read."""
     try:
         told = json.loads(sidecar_of(root / path).read_text(encoding="utf-8"))
-        names = ("address", "page", "source", "fetched", "status", "etag", "licence", "author")
-        return CollectedRow(
-            str(root.resolve()), path, PictureId(told["sha256"]), **{name: told[name] for name in names}
-        )
+        texts = ("sha256", "address", "page", "source", "fetched", "etag", "licence", "author")
+        if any(not isinstance(told[name], str) for name in texts) or not _ID.fullmatch(told["sha256"]):
+            return None  # it lies beside a picture, but is somebody else's
+        fields = {name: told[name] for name in (*texts[1:], "status")}
+        return CollectedRow(str(root.resolve()), path, PictureId(told["sha256"]), **fields)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def rows_of_sidecars(root: Path) -> list[CollectedRow]:
+    """Read the provenance of every picture of a library from its sidecars."""
+    paths = (file.relative_to(root).as_posix().removesuffix(".json") for file in sorted(root.glob("*/*/*.json")))
+    return [row for path in paths if (row := row_of_sidecar(root, path))]
 
 
 def served_by(root: Path, path: str) -> str:

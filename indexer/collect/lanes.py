@@ -11,18 +11,19 @@ import heapq
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from requests import Session
 
 from indexer.collect.answers import Answer
-from indexer.collect.fetch import NOT_WANTED, Moved, Question, Trouble, ask, media_types, unforeseen
+from indexer.collect.fetch import CUT_OFF, NOT_WANTED, Moved, Question, Trouble, media_types, unforeseen
+from indexer.collect.jobs import Clock, Doors, Job, Memory, Outcome, Pause, RealClock, fresh
+from indexer.collect.lane import Lane, Origin
 from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
 from recommender.errors import FetchFailed, FetchRefused, SokkuriError
 
@@ -37,8 +38,12 @@ LONGEST_WAIT = 120.0
 """Seconds. A host that wants to be left alone for longer is not asked again in this run."""
 LONGEST_NAP = 1.0
 """Seconds after which a lane that waits to try something again looks whether there is something new to do."""
+LAST_ANSWERS_SECONDS = 5.0
+"""How long answers that are on their way are waited for where a run is stopped; then their connections are cut."""
+CUT_SECONDS = 1.0
+"""How long a lane whose connection was cut may take to notice."""
 ROBOTS_BYTES = 512_000
-"""At least 500 KiB of a robots.txt have to be read (RFC 9309, 2.5)."""
+"""At least 500 KiB of a robots.txt have to be read (RFC 9309, 2.5); what comes after them is nobody's rule."""
 ROBOTS_HOPS = 5
 ROBOTS_SECONDS = 20.0
 ROBOTS_HOURS = 24
@@ -48,154 +53,28 @@ GAVE_UP = "the host is left alone"
 _TEXTS = media_types("text/", "application/")
 
 
-class Clock(Protocol):
-    """Tells the time in seconds, and lets it pass."""
-
-    def now(self) -> float:
-        """Return the seconds since some moment."""
-        ...
-
-    def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return after so many seconds, or as soon as `stop` is set."""
-        ...
-
-
-class RealClock:
-    """The clock on the wall."""
-
-    def now(self) -> float:
-        """Return the seconds since some moment."""
-        return monotonic()
-
-    def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return after so many seconds, or as soon as `stop` is set."""
-        stop.wait(seconds)
-
-
-class Memory(Protocol):
-    """What the lanes note, and what an earlier run noted (`journal.Journal`)."""
-
-    def asked(self, address: str) -> None:
-        """Note that an address is about to be asked for."""
-        ...
-
-    def troubled(self, address: str) -> None:
-        """Note that an address was not served, and will be asked for again."""
-        ...
-
-    def robots(self, host: str) -> Any:
-        """Return what was noted of a host's robots.txt, or None."""
-        ...
-
-    def note_robots(self, host: str, status: int, text: str, fetched: str) -> None:
-        """Note what a host answered."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A question, what it is asked for (`context`, which the lanes do not look into), and the redirects so far."""
-
-    question: Question
-    context: Any
-    urgent: bool = False
-    via: tuple[str, ...] = ()
-    tries: int = 0
-
-    @property
-    def address(self) -> str:
-        """The address that is asked for."""
-        return self.question.address
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a job: an answer, the place that the address moved to, or an error."""
-
-    job: Job
-    result: Answer | Moved | FetchRefused | FetchFailed | BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """How long a host is left in peace between the beginnings of two requests, in seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Doors:
-    """How a lane reaches its host: a new session, one exchange, and what is done with an answer before it is told."""
-
-    session: Callable[[], Session]
-    shelve: Callable[[Answer], None]
-    ask: Callable[[Session, Question, Callable[[], None]], Answer | Moved] = ask
-
-
-@dataclass
-class _Origin:
-    """One scheme, host and port: its robots.txt, once it is known, and what speaks against asking for more."""
-
-    name: str
-    robots: Robots | None = None
-    objection: FetchRefused | FetchFailed | None = None
-    troubles: int = 0
-
-
-class _Lane:
-    """One host: its jobs, the urgent ones first, and everything that is known about it."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.urgent: deque[Job] = deque()
-        self.jobs: deque[Job] = deque()
-        self.later: list[tuple[float, int, Job]] = []
-        self.running = False
-        self.origins: dict[str, _Origin] = {}
-        self.next_start = 0.0
-
-    def __bool__(self) -> bool:
-        return bool(self.urgent or self.jobs or self.later)
-
-    def origin(self, address: str) -> _Origin:
-        """Return what is known about an address's scheme, host and port."""
-        name = origin_of(address)
-        return self.origins.setdefault(name, _Origin(name))
-
-    def put(self, job: Job) -> None:
-        """Queue a job."""
-        (self.urgent if job.urgent else self.jobs).append(job)
-
-    def take(self, now: float) -> Job | float:
-        """Return the next job, or in how many seconds the next one is ready."""
-        if self.later and self.later[0][0] <= now:
-            return heapq.heappop(self.later)[2]
-        if self.urgent:
-            return self.urgent.popleft()
-        if self.jobs:
-            return self.jobs.popleft()
-        return self.later[0][0] - now
-
-
 class Lanes:
     """Asks many hosts at once. Jobs go in by `add`; `outcomes` gives what came of each, in no order.
 
-    `online` tells whether anything showed that there is a network, `trouble` the first reason to doubt it; `requests`
-    counts what was asked for, robots.txt included.
+    `reached` tells whether any host could be spoken to, `trouble` what the first one that was in trouble said;
+    `requests` counts what was asked for, robots.txt included.
     """
 
     def __init__(self, doors: Doors, memory: Memory, pause: Pause, clock: Clock | None = None) -> None:
         self._doors, self._memory, self._pause = doors, memory, pause
         self._clock = clock or RealClock()
         self._lock = threading.Lock()
-        self._lanes: dict[str, _Lane] = {}
-        self._pending: deque[_Lane] = deque()
+        self._lanes: dict[str, Lane] = {}
+        self._pending: deque[Lane] = deque()
         self._threads: set[threading.Thread] = set()
-        self._stop = threading.Event()
+        self._sessions: set[Session] = set()
+        self._asking: set[str] = set()
+        self._stop, self._cut = threading.Event(), threading.Event()
+        self._began = self._clock.now()
         self._numbers = itertools.count()
         self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self.open = 0
-        self.online = False
+        self.reached = False
         self.trouble = ""
         self.requests = 0
 
@@ -204,7 +83,7 @@ class Lanes:
         host = urlsplit(job.address).hostname or ""
         with self._lock:
             self.open += 1
-            lane = self._lanes.setdefault(host, _Lane(host))
+            lane = self._lanes.setdefault(host, Lane(host))
             lane.put(job)
             if not lane.running and lane not in self._pending:
                 self._pending.append(lane)
@@ -218,14 +97,38 @@ class Lanes:
             raise outcome.result
         return outcome
 
-    def stop(self) -> None:
-        """Let every lane end what it is about, and no more. What they still answer stands in `outcomes`."""
+    def stop(self, patience: float = LAST_ANSWERS_SECONDS) -> None:
+        """Let every lane end what it is about, and no more. What they still answer stands in `outcomes`.
+
+        What takes longer than `patience` seconds is cut off, and will be asked for again by the next run.
+        """
         self._stop.set()
         with self._lock:
             self._pending.clear()
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
+        deadline = monotonic() + patience
+        while (threads := self._alive()) and (left := deadline - monotonic()) > 0:
+            threads[0].join(left)
+        self._cut.set()
+        deadline = monotonic() + CUT_SECONDS
+        while (threads := self._alive()) and monotonic() < deadline:
+            with self._lock:
+                sessions = list(self._sessions)
+            for session in sessions:
+                self._doors.cut(session)
+            threads[0].join(CUT_SECONDS / 10)
+        with self._lock:
+            asking = list(self._asking)
+        for address in asking:  # of lanes that are still looking a name up, or waiting for a connection
+            self._give_back(address)
+
+    def _give_back(self, address: str) -> None:
+        """Note that an address may be asked for again: it was this program that ended it, and not its host."""
+        with suppress(SokkuriError, OSError):
+            self._memory.troubled(address)
+
+    def _alive(self) -> list[threading.Thread]:
+        with self._lock:
+            return list(self._threads)
 
     def _start(self) -> None:
         """Start lanes while there is room. Called with the lock held."""
@@ -236,9 +139,11 @@ class Lanes:
             self._threads.add(thread)
             thread.start()
 
-    def _run(self, lane: _Lane) -> None:
+    def _run(self, lane: Lane) -> None:
         """Work off a lane, and make room for the next one."""
         session = self._doors.session()
+        with self._lock:
+            self._sessions.add(session)
         try:
             while not self._stop.is_set():
                 with self._lock:
@@ -252,19 +157,25 @@ class Lanes:
         finally:
             session.close()
             with self._lock:
+                self._sessions.discard(session)
                 lane.running = False
                 self._threads.discard(threading.current_thread())
                 if lane and not self._stop.is_set():
                     self._pending.append(lane)
                 self._start()
 
-    def _work(self, lane: _Lane, session: Session, job: Job) -> None:
+    def _work(self, lane: Lane, session: Session, job: Job) -> None:
         try:
             result = self._result(lane, session, job)
         except Trouble as trouble:
-            self._again_or_not(lane, job, trouble)
-            return
+            if not self._cut.is_set():
+                with self._lock:
+                    self._asking.discard(job.address)
+                self._again_or_not(lane, job, trouble)
+                return
+            result = trouble
         except (FetchRefused, FetchFailed) as error:
+            self.reached = self.reached or isinstance(error, FetchFailed)
             result = error
         except (SokkuriError, OSError) as error:  # the disk's: raised again where the outcomes are taken
             result = error
@@ -272,11 +183,15 @@ class Lanes:
             result = unforeseen(error)
         except BaseException as error:  # noqa: BLE001  # it is raised again where the outcomes are taken
             result = error
-        if result is not None:
+        with self._lock:
+            self._asking.discard(job.address)
+        if self._cut.is_set():
+            self._give_back(job.address)
+        elif result is not None:
             self.outcomes.put(Outcome(job, result))
 
     def _result(
-        self, lane: _Lane, session: Session, job: Job
+        self, lane: Lane, session: Session, job: Job
     ) -> Answer | Moved | FetchRefused | FetchFailed | BaseException | None:
         """Ask for one job, if the host allows it; None where the program is stopping meanwhile."""
         origin = lane.origin(job.address)
@@ -288,39 +203,47 @@ class Lanes:
             return None
         if not origin.robots.allows(job.address):
             return FetchRefused(BY_ROBOTS, f"robots.txt of {origin.name} forbids it")
-        if not self._wait_turn(lane, origin):
+        if not self._wait_turn(lane):
             return None
         self._memory.asked(job.address)
-        answer = self._doors.ask(session, job.question, lambda: self._rest(lane, origin))
-        self.online, origin.troubles = True, 0
+        with self._lock:
+            self._asking.add(job.address)
+        answer = self._doors.ask(session, job.question, lambda: self._rest(lane))
+        self.reached, origin.troubles = True, 0
+        if self._cut.is_set():  # where no length was given, an answer that was cut off looks like a whole one
+            raise Trouble(CUT_OFF, "the run was stopped")
         if isinstance(answer, Answer):
-            self._doors.shelve(answer)
+            try:
+                self._doors.shelve(answer)
+            except OSError:  # there is no room for it: with room it may be had
+                self._give_back(job.address)
+                raise
             return replace(answer, data=b"")
         return answer
 
-    def _wait_turn(self, lane: _Lane, origin: _Origin) -> bool:
+    def _wait_turn(self, lane: Lane) -> bool:
         """Wait until the host may be asked again; tell whether the program still goes on."""
-        while (left := lane.next_start - self._clock.now()) > 0 and not self._stop.is_set():
+        while (left := lane.ready_at(self._pause.seconds) - self._clock.now()) > 0 and not self._stop.is_set():
             self._clock.wait(left, self._stop)
-        self._rest(lane, origin)
+        self._rest(lane)
         with self._lock:
             self.requests += not self._stop.is_set()
         return not self._stop.is_set()
 
-    def _rest(self, lane: _Lane, origin: _Origin) -> None:
+    def _rest(self, lane: Lane) -> None:
         """Leave the host in peace from now on: told before it is asked, and again when it begins to answer."""
-        lane.next_start = self._clock.now() + max(self._pause.seconds, origin.robots.delay if origin.robots else 0.0)
+        lane.last = self._clock.now()
 
-    def _again_or_not(self, lane: _Lane, job: Job, trouble: Trouble) -> None:
+    def _again_or_not(self, lane: Lane, job: Job, trouble: Trouble) -> None:
         """Queue a job again, or give up: the job, or the whole host."""
-        self.online = self.online or not trouble.offline
+        self.reached = self.reached or not trouble.unreachable
         self.trouble = self.trouble or f"{lane.host}: {trouble}"
         origin = lane.origin(job.address)
         tries = job.tries + 1
         wait = trouble.wait if trouble.wait is not None else BACK_OFF * 4 ** (tries - 1)
         if trouble.of_host:
             origin.troubles += 1
-            lane.next_start = max(lane.next_start, self._clock.now() + min(wait, LONGEST_WAIT))
+            lane.not_before = max(lane.not_before, self._clock.now() + min(wait, LONGEST_WAIT))
         if trouble.of_host and wait > LONGEST_WAIT:
             origin.objection = FetchFailed(GAVE_UP, f"{trouble}; the host wants {wait:,.0f} seconds of peace")
         elif origin.troubles >= (TRIES if trouble.unreachable or origin.robots is None else MOST_TROUBLES):
@@ -336,9 +259,11 @@ class Lanes:
             return
         self.outcomes.put(Outcome(job, origin.objection or FetchFailed(trouble.why, f"{trouble} ({TRIES} times)")))
 
-    def _learn_robots(self, lane: _Lane, origin: _Origin, session: Session) -> None:
+    def _learn_robots(self, lane: Lane, origin: Origin, session: Session) -> None:
         """Find out what a robots.txt says. Raises Trouble where it cannot be had yet."""
         known = self._memory.robots(origin.name)
+        if known is not None:  # an earlier run has asked this host, perhaps a moment ago
+            lane.last = max(lane.last, self._began - self._memory.idle())
         if known is None or not fresh(known["fetched"], ROBOTS_HOURS):
             try:
                 found = self._ask_robots(lane, origin, session)
@@ -346,7 +271,7 @@ class Lanes:
                 # Without it nothing may be asked for: the trouble is the host's, whatever it is.
                 raise Trouble(
                     trouble.why, f"robots.txt cannot be had: {trouble}", trouble.wait,
-                    of_host=True, unreachable=trouble.unreachable, offline=trouble.offline,
+                    of_host=True, unreachable=trouble.unreachable,
                 ) from trouble  # fmt: skip
             if found is None:
                 return
@@ -358,7 +283,7 @@ class Lanes:
                 BY_ROBOTS, f"robots.txt of {origin.name} wants {origin.robots.delay:,.0f} seconds between two requests"
             )
 
-    def _ask_robots(self, lane: _Lane, origin: _Origin, session: Session) -> tuple[int, str] | None:
+    def _ask_robots(self, lane: Lane, origin: Origin, session: Session) -> tuple[int, str] | None:
         """Ask for robots.txt and return its status and text: a host without one allows everything (RFC 9309, 2.3.1).
 
         Returns None where the host is out of the question, or the program is stopping. Raises Trouble.
@@ -367,45 +292,35 @@ class Lanes:
         for _ in range(ROBOTS_HOPS + 1):
             if urlsplit(address).scheme not in ("http", "https"):
                 break
-            if not self._wait_turn(lane, origin):
+            if not self._wait_turn(lane):
                 return None
-            question = Question(address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True)
+            question = Question(
+                address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True, clipped=True
+            )
             try:
-                answer = self._doors.ask(session, question, lambda: self._rest(lane, origin))
+                answer = self._doors.ask(session, question, lambda: self._rest(lane))
             except Trouble:
                 raise
             except (FetchFailed, FetchRefused) as error:
                 return self._without_robots(origin, error)
-            self.online = True
+            self.reached = True
             if isinstance(answer, Answer):
-                return answer.status, answer.data.decode("utf-8", "replace")
+                text = answer.data.decode("utf-8", "replace")
+                whole = text if len(answer.data) < ROBOTS_BYTES else text.rpartition("\n")[0]
+                return answer.status, whole
             address = answer.to
         # After five redirects, or one to nowhere, a crawler may take it that there is none (RFC 9309, 2.3.1.2).
         return 404, ""
 
-    def _without_robots(self, origin: _Origin, error: FetchFailed | FetchRefused) -> tuple[int, str] | None:
+    def _without_robots(self, origin: Origin, error: FetchFailed | FetchRefused) -> tuple[int, str] | None:
         """Return what a robots.txt says that is not there, or note why its host is out of the question."""
         if isinstance(error, FetchRefused):
             if error.rule == NOT_WANTED:  # a picture in its place says nothing
                 return 200, ""
-            origin.objection = error
+            origin.objection = FetchRefused(error.rule, f"robots.txt of {origin.name} cannot be had: {error}")
             return None
-        self.online = True
+        self.reached = True
         if error.why.isdigit():
             return int(error.why), ""
         origin.objection = FetchFailed(error.why, f"robots.txt of {origin.name} cannot be had: {error}")
         return None
-
-
-def origin_of(address: str) -> str:
-    """Return scheme, host and port of an address: what a robots.txt is for (RFC 9309, 2.3)."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
-
-
-def fresh(fetched: str, hours: float) -> bool:
-    """Tell whether a moment, in ISO 8601, is less than so many hours ago."""
-    try:
-        return datetime.now(UTC) - datetime.fromisoformat(fetched) < timedelta(hours=hours)
-    except (ValueError, TypeError):
-        return False

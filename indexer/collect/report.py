@@ -10,6 +10,10 @@ LISTED = 10
 """Pictures of a source that are refused or failed and listed one by one at the terminal; `--json` lists all."""
 
 
+LONGEST = 200
+"""Letters of an address that is shown as a whole: two or three lines of a terminal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """An address that gave nothing, and why: the rule or kind of failure, and the sentence."""
@@ -45,16 +49,16 @@ class SourceReport:
     def refuse(self, address: str, rule: str, what: str) -> None:
         """Count a picture that may not, or should not, be had."""
         self.refused[rule] += 1
-        self.lines.append(Line(shown(address), "refused", rule, what))
+        self.lines.append(Line(shown(address), "refused", rule, legible(what)))
 
     def fail(self, address: str, why: str, what: str) -> None:
         """Count a picture that could not be had."""
         self.failed[why] += 1
-        self.lines.append(Line(shown(address), "failed", why, what))
+        self.lines.append(Line(shown(address), "failed", why, legible(what)))
 
     def trouble(self, address: str, outcome: str, reason: str, what: str) -> None:
         """Note a page that could not or may not be read."""
-        self.lines.append(Line(shown(address), f"page {outcome}", reason, what))
+        self.lines.append(Line(shown(address), f"page {outcome}", reason, legible(what)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -92,12 +96,18 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class CollectReport:
-    """What a run did, for all sources together."""
+    """What a run did, for all sources together. `offline` says why no host could be reached, where none could."""
 
     library: str
     sources: tuple[SourceReport, ...]
     requests: int
     seconds: float
+    offline: str = ""
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """Whether there is more to say than that no host could be reached."""
+        return not self.offline or any(source.pages for source in self.sources)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -105,8 +115,17 @@ class CollectReport:
             "library": self.library,
             "requests": self.requests,
             "seconds": self.seconds,
+            "offline": self.offline,
             "sources": [source.to_json() for source in self.sources],
         }
+
+    def to_warning(self) -> str:
+        """Return which sources yielded nothing, for a place where nobody can overlook it; nothing where all did."""
+        empty = [source.name for source in self.sources if not source.kept]
+        if not empty:
+            return ""
+        names = ", ".join(empty[:LISTED]) + (f" and {len(empty) - LISTED} more" if len(empty) > LISTED else "")
+        return f"! {len(empty)} of {len(self.sources)} sources yielded nothing: {names}"
 
     def to_text(self) -> str:
         """Return the report for people."""
@@ -118,7 +137,13 @@ class CollectReport:
 
 def shown(address: str) -> str:
     """Return an address as a line can hold it."""
-    return address if len(address) <= 200 else f"{address[:160]}… ({len(address):,} letters)"  # noqa: PLR2004  # two or three lines of a terminal
+    text = f"{address[:160]}… ({len(address):,} letters)" if len(address) > LONGEST else address
+    return legible(text)
+
+
+def legible(text: str) -> str:
+    """Return a text with what a terminal would obey written as an escape: hosts may send anything."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _by(counts: Counter[str]) -> str:

@@ -6,6 +6,7 @@ Not here: what a page holds (`galleries`), and how it is fetched (`fetch`).
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,13 @@ MOST_PAGES = 10
 
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 """What one of the usual file systems takes in no name."""
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
+)
+"""Names of devices on Windows, with any ending (Microsoft, "Naming Files, Paths, and Namespaces")."""
+_LONGEST_NAME = 255
+"""Bytes of a file's name that the usual file systems take."""
+_LAST_YEAR = 9999
 _LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 
 
@@ -110,7 +118,7 @@ def _parsed(lines: list[str]) -> dict[str, Any] | None:
 def read_sources(path: Path) -> tuple[Source, ...]:
     """Read a list of sources. Raises BadSources, which names the file, the line and the key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadSources(f"{path} cannot be read ({error.strerror}): name a TOML file with sources") from error
     except UnicodeDecodeError:
@@ -128,6 +136,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     sources = [_source(document, number) for number in range(len(tables))]
     _check_names(document, sources)
     _check_agreement(document, sources)
+    _check_case(document, sources)
     return tuple(sources)
 
 
@@ -151,7 +160,7 @@ def _source(document: _Document, number: int) -> Source:
     folder = document.path.parent
     values["pages"] = tuple(page if _is_address(page) else folder / page for page in values["pages"])
     for page in values["pages"]:
-        if isinstance(page, Path) and not page.is_file():
+        if isinstance(page, Path) and not _is_file(page):
             raise document.error(
                 f"there is no file {page}, and it is no address with http:// or https://", number, "pages"
             )
@@ -192,6 +201,19 @@ def _check_agreement(document: _Document, sources: list[Source]) -> None:
                 )
 
 
+def _check_case(document: _Document, sources: list[Source]) -> None:
+    """Refuse names of folders that differ in case alone: on some disks they are one folder."""
+    first: dict[str, str] = {}
+    for number, source in enumerate(sources):
+        for key, label in (("show", source.show), ("character", source.label)):
+            if (other := first.setdefault(label.casefold(), label)) != label:
+                raise document.error(
+                    f"{label!r} differs from {other!r} in capital letters alone, which is one folder on some disks",
+                    number,
+                    key,
+                )
+
+
 class _Wrong(Exception):
     """A value is not of the kind that its key asks for; the message says which that is."""
 
@@ -203,12 +225,24 @@ def _text(value: object) -> str:
 
 
 def _folder(value: object) -> str:
-    name = _text(value)
+    name = unicodedata.normalize("NFC", _text(value))  # as the library's tables have it
     if not name or name.startswith(".") or name.endswith((".", " ")) or name.lower() in _LITTER:
         raise _Wrong(f"has to be a folder's name, not {name!r}")
     if bad := sorted(_FORBIDDEN & set(name)) or [letter for letter in name if not letter.isprintable()]:
         raise _Wrong(f"{name!r} holds {bad[0]!r}, which not every disk takes in a folder's name")
+    if name.lower().partition(".")[0].rstrip() in _RESERVED:
+        raise _Wrong(f"{name!r} is the name of a device on Windows, and so of no folder")
+    if len(name.encode()) > _LONGEST_NAME:
+        raise _Wrong(f"{name[:40]!r}… has {len(name.encode())} bytes: a folder's name has {_LONGEST_NAME} at most")
     return name
+
+
+def _phrase(value: object) -> str:
+    """Read a text that is shown in one line, and stands in a table."""
+    text = _text(value)
+    if bad := [letter for letter in text if unicodedata.category(letter) == "Cc"]:
+        raise _Wrong(f"{text!r} holds {bad[0]!r}, a control character: write it in one line")
+    return text
 
 
 def _type(value: object) -> str:
@@ -222,7 +256,7 @@ def _pages(value: object) -> list[str]:
     pages = [value] if isinstance(value, str) else value
     if not isinstance(pages, list) or not pages:
         raise _Wrong(f"has to be a list of addresses and saved HTML files, not {_kind(value)}")
-    found = [_text(page) for page in pages]
+    found = [_phrase(page) for page in pages]
     for page in found:
         if "://" in page:
             _address(page)
@@ -260,8 +294,8 @@ def _count(least: int) -> Callable[[object], int]:
 
 
 def _year(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _Wrong(f"has to be a whole number, not {_kind(value)}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LAST_YEAR:
+        raise _Wrong(f"has to be a whole number from 1 to {_LAST_YEAR}, not {_kind(value)}")
     return value
 
 
@@ -274,6 +308,13 @@ def _kind(value: object) -> str:
     return name if isinstance(value, (list, dict)) else f"{name} {value!r}"
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long for any
+        return False
+
+
 def _is_address(page: str) -> bool:
     return page.startswith(("http://", "https://"))
 
@@ -283,17 +324,17 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "character": _folder,
     "type": _type,
     "pages": _pages,
-    "id": _text,
-    "title": _text,
+    "id": _phrase,
+    "title": _phrase,
     "year": _year,
-    "name": _text,
+    "name": _phrase,
     "base": _address,
     "select": _selector,
     "next": _selector,
     "max_pages": _count(1),
     "max_pictures": _count(1),
     "min_side": _count(1),
-    "licence": _text,
-    "author": _text,
+    "licence": _phrase,
+    "author": _phrase,
 }
 """The keys of a source, in the order in which messages list them, and what each takes."""

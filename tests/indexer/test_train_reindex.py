@@ -214,6 +214,18 @@ def test_training_again_embeds_nothing(world: World) -> None:
     assert world.records() == EMBEDDED
 
 
+def test_the_precision_that_was_chosen_once_stays(world: World) -> None:
+    """Pictures that came since may not choose another one, for which every picture would be embedded again."""
+    before = ModelFolder.open(world.home / "models/squeezenet1_1-1").space.precision
+    _add_pictures(world.library, 3)
+    assert world.train()["embedded"] == 6 * (1 + VIEWS)
+    assert ModelFolder.open(world.home / "models/squeezenet1_1-2").space.precision == before
+    assert len(list((world.home / "embeddings").iterdir())) == 1
+    world.train("--precision", "float32")
+    world.train("--name", "again")
+    assert ModelFolder.open(world.home / "models/again").space.precision == before
+
+
 def test_reindexing_embeds_what_training_has_not(world: World) -> None:
     """After a training nothing is embedded again; a new picture is, alone."""
     assert world.reindex()["embedded"] == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import re
 import socket
 import threading
 from collections import Counter
@@ -17,17 +19,21 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bench.gallery import BAD, BAD_PAGE, CHARSET_PAGE, GalleryServer, picture
+from bench.gallery import BAD, BAD_PAGE, CHARSET_PAGE, NOAI_PAGE, GalleryServer, _Handler, picture
+from indexer.collect import keep
 from indexer.collect.answers import Answer
-from indexer.collect.collect import CollectOptions, agent_of, collect, data_of
+from indexer.collect.brought import data_of
+from indexer.collect.collect import agent_of, collect
+from indexer.collect.desk import CollectOptions
 from indexer.collect.galleries import Gallery, Page, PictureReference, gallery_of
 from indexer.collect.keep import Duplicate, Keeper, Kept
 from indexer.collect.report import CollectReport, SourceReport
 from indexer.collect.sources import Source, read_sources
+from indexer.holding import held
 from indexer.library import scan
 from indexer.workplace import workplace
 from recommender.catalogue import CollectedRow
-from recommender.errors import BadLibrary, BuildError, FetchRefused, NoNetwork
+from recommender.errors import BadLibrary, BuildError, Busy, FetchRefused
 from recommender.images import picture_id
 from recommender.settings import Settings
 from tests.indexer.collect.clocks import QuickClock
@@ -150,6 +156,58 @@ def test_a_page_is_asked_conditionally(place: Place, server: GalleryServer) -> N
     report = place.run(refresh=True)
     assert [one.status for one in server.record.asked[before:]] == [304, 304]
     assert report.sources[0].kept == 12
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"), [(404, 0), (410, 0), (403, 0), (451, 0), (429, 10), (500, 10), (503, 10), (408, 10)]
+)
+def test_a_page_that_is_gone_is_not_read_from_memory(
+    place: Place, server: GalleryServer, monkeypatch: pytest.MonkeyPatch, status: int, kept: int
+) -> None:
+    """A page that is gone, or forbidden by now, shows nothing; one whose host is in trouble counts as it was."""
+    place.sources(server.galleries[0], max_pages=1)
+    place.run()
+    monkeypatch.setattr("bench.gallery._Handler._gallery", lambda handler, _: handler._fail(status))
+    (source,) = place.run(refresh=True).sources
+    assert (source.kept, source.pages) == (kept, 1 if kept else 0)
+    assert [(line.outcome, line.reason) for line in source.lines if line.outcome != "refused"] == [
+        ("page failed", str(status))
+    ]
+    assert len(place.pictures()) == 10, "what was kept stays"
+    (source,) = place.run().sources
+    assert source.kept == kept, "nor is it read by the next run"
+
+
+def test_pages_that_lead_to_one_page_ask_for_it_once(
+    place: Place, server: GalleryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redirects to a page that this run has asked for, or read, cost no second request, with `--refresh` too."""
+    original = _Handler._page
+
+    def page(handler: _Handler, path: str) -> None:
+        if path == NOAI_PAGE:
+            handler._fail(301, {"Location": "/gallery/1.html"})
+        else:
+            original(handler, path)
+
+    monkeypatch.setattr(_Handler, "_page", page)
+    moved = server.hosts[0] + NOAI_PAGE
+    for pages in (f"{server.galleries[0]} {moved}", f"{moved} {server.galleries[0]}"):
+        place.sources(pages, pages, max_pages=1)
+        for options in ({}, {"refresh": True}):
+            before = len(server.paths)
+            assert [source.found for source in place.run(**options).sources] == [12, 12]
+            assert server.paths[before:].count("/gallery/1.html") <= 1
+
+
+def test_two_homes_do_not_collect_into_one_library(place: Place, server: GalleryServer) -> None:
+    """A library that a collector of another home is at work in is refused, by name; afterwards it is free."""
+    place.sources(server.galleries[0], max_pages=1)
+    with held(place.library / ".sokkuri", "collect", ""):
+        with pytest.raises(Busy, match=rf"sokkuri collect \(process {os.getpid()}\) is at work in {place.library}:"):
+            place.run()
+        assert server.paths == []
+    assert place.run().sources[0].kept == 10
 
 
 def test_a_stopped_run_goes_on(place: Place, server: GalleryServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +403,7 @@ def test_what_nobody_foresaw_is_a_line(place: Place, server: GalleryServer, monk
             raise RecursionError("hostile picture")
         return original_keep(keeper, source, reference, answer)
 
-    monkeypatch.setattr("indexer.collect.collect.gallery_of", read)
+    monkeypatch.setattr("indexer.collect.visits.gallery_of", read)
     monkeypatch.setattr(Keeper, "keep", keep)
     place.sources(*server.galleries)
     one, two = place.run().sources
@@ -467,6 +525,18 @@ def test_an_unreachable_host_does_not_stop_the_others(place: Place, server: Gall
     assert second.kept == 12
 
 
+def test_nothing_at_all_can_be_reached(place: Place) -> None:
+    """Where nobody listens at the only host, the report says that no host can be reached, and why."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.9", 0))
+        port = free.getsockname()[1]
+    place.sources(f"http://127.0.0.9:{port}/")
+    report = place.run()
+    assert "no host can be reached (127.0.0.9: " in report.offline
+    assert "refused" in report.offline
+    assert not report.is_worth_reading
+
+
 def test_no_network_is_said_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no name can be looked up one sentence says so; what needs no network is kept, nothing counts as failed."""
 
@@ -478,8 +548,8 @@ def test_no_network_is_said_once(place: Place, monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     for _ in range(3):
-        with pytest.raises(NoNetwork, match=r"no host can be reached \([ab]\.example: .*is there a network"):
-            place.run()
+        report = place.run()
+        assert re.match(r"no host can be reached \([ab]\.example: .*is there a network", report.offline)
     assert len(place.pictures()) == 1
     assert '"failed"' not in (place.library / ".sokkuri" / "journal.jsonl").read_text()
 
@@ -499,6 +569,53 @@ def test_a_full_disk_ends_in_one_sentence(place: Place, server: GalleryServer) -
         collect(place.settings, catalogue, read_sources(place.folder / "sources.toml"), place.library)
     assert not list(place.library.glob("*/*/*.png"))
     assert place.run().sources[0].kept == 1
+
+
+def test_an_answer_without_room_is_asked_for_again(
+    place: Place, server: GalleryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that came while the disk was full is no failure: with room, the next run asks for it."""
+    place.sources(server.galleries[0], max_pages=1)
+    with workplace(place.settings, "make the catalogue"):
+        pass
+    big = saved(Image.effect_noise((600, 600), 90), "PNG")
+    monkeypatch.setattr("bench.gallery.picture", lambda path: big if path.endswith("-5.jpg") else picture(path))
+    with full_disk(150_000), pytest.raises(BuildError, match=r"cannot be used \(File too large\): make room and run"):
+        place.run()
+    assert not list((place.library / ".sokkuri" / "answers").glob("*.aside"))
+    (source,) = place.run().sources
+    assert (source.kept, source.failed) == (10, Counter())
+    assert server.paths.count("/p/0-5.jpg") == 2
+    assert max(Counter(path for path in server.paths if path != "/p/0-5.jpg").values()) == 1
+
+
+def test_a_picture_without_room_leaves_nothing_half(place: Place, server: GalleryServer) -> None:
+    """Where the sidecar fits and its picture does not, neither is there; with room the picture is filed unasked."""
+    place.sources(server.galleries[0], max_pages=1)
+    put = keep._put
+
+    def full(file: Path, data: bytes) -> None:
+        if file.suffix == ".jpg":
+            with full_disk(1000):
+                put(file, data)
+        put(file, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("indexer.collect.keep._put", full)
+        with pytest.raises(BuildError, match=r"cannot be written \(File too large\): make room and run it again"):
+            place.run()
+    assert [file for file in place.library.glob("show/*/*") if file.is_file()] == []
+    (source,) = place.run().sources
+    assert (source.kept, source.failed) == (10, Counter())
+    assert max(Counter(server.paths).values()) == 1
+
+
+def test_what_is_in_the_way(place: Place) -> None:
+    """Where a folder stands in the place of the journal, the sentence names it, and does not ask for room."""
+    (place.library / ".sokkuri" / "journal.jsonl").mkdir(parents=True)
+    place.sources(place.saved("one.html", ""))
+    with pytest.raises(BuildError, match=r"journal\.jsonl cannot be used \(Is a directory\): see that it can be"):
+        place.run()
 
 
 def test_into_a_file(place: Place) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
 from bench.gallery import GalleryServer
+from indexer.collect.lanes import LAST_ANSWERS_SECONDS
 
 COMMAND = [sys.executable, "-c", "from recommender.cli import main; main()"]
 WITHOUT_TORCH = [
@@ -31,6 +33,11 @@ class Shell:
 
     def __init__(self, folder: Path, server: GalleryServer) -> None:
         self.folder = folder
+        self.settings = {
+            "SOKKURI_HOME": str(folder / "home"),
+            "SOKKURI_PRIVATE_NETWORKS": "127.0.0.0/8",
+            "SOKKURI_CONTACT": "test@localhost",
+        }
         tables = [
             f'[[source]]\nshow = "show"\ncharacter = "hero-{number}"\npages = "{page}"\n'
             for number, page in enumerate(server.galleries)
@@ -39,16 +46,10 @@ class Shell:
 
     def start(self, *arguments: str, command: list[str] | None = None, delay: float = 0.0) -> subprocess.Popen[str]:
         """Start the command."""
-        settings = {
-            "SOKKURI_HOME": str(self.folder / "home"),
-            "SOKKURI_HOST_DELAY": str(delay),
-            "SOKKURI_PRIVATE_NETWORKS": "127.0.0.0/8",
-            "SOKKURI_CONTACT": "test@localhost",
-        }
         return subprocess.Popen(
             [*(command or COMMAND), *arguments],
             cwd=self.folder,
-            env={**os.environ, **settings},
+            env={**os.environ, **self.settings, "SOKKURI_HOST_DELAY": str(delay)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -116,8 +117,76 @@ def test_sigterm_ends_a_run_in_order(shell: Shell) -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.strip() == "sokkuri: stopped; what was finished stays"
+    first, *last = filter(None, err.splitlines())
+    assert first.startswith("stopping: ")
+    assert last == ["sokkuri: stopped; what was finished stays"]
     assert json.loads(shell.run(*COLLECT, "--json")[1])["sources"][0]["failed"] == {}
+
+
+def test_ctrl_c_answers_at_once_and_ends_soon(shell: Shell, server: GalleryServer) -> None:
+    """While an answer drips in, Ctrl-C says at once that it stops, and ends within seconds; the next run asks anew."""
+    images = (f'<img src="{server.hosts[0]}/{name}.jpg">' for name in ("p/a", "drip"))
+    (shell.folder / "page.html").write_text("".join(images))
+    (shell.folder / "sources.toml").write_text('[[source]]\nshow = "a"\ncharacter = "b"\npages = "page.html"\n')
+    with shell.start(*COLLECT) as process:
+        _wait_for(lambda: "/drip.jpg" in server.paths)
+        process.send_signal(signal.SIGINT)
+        started = monotonic()
+        assert process.stderr
+        assert process.stderr.readline().startswith("stopping: answers that are on their way are waited for")
+        assert monotonic() - started < 1
+        _, err = process.communicate(timeout=SECONDS)
+        assert monotonic() - started < LAST_ANSWERS_SECONDS + 4
+    assert (process.returncode, err.strip()) == (130, "sokkuri: stopped; what was finished stays")
+    assert shell.kept() == 1
+    shell.settings["SOKKURI_FETCH_SECONDS"] = "1"
+    (source,) = json.loads(shell.run(*COLLECT, "--json")[1])["sources"]
+    assert source["failed"] == {"too slow": 1}
+    assert server.paths.count("/p/a.jpg") == 1
+
+
+def test_the_second_of_two_homes_is_refused(shell: Shell) -> None:
+    """A library that another home collects into is refused with the name of that process; killed, it is free."""
+    with shell.start(*COLLECT, delay=0.2) as process:
+        shell.wait_for(2, process)
+        code, out, err = shell.run(*COLLECT, "--home", "other")
+        assert (code, out) == (1, "")
+        assert err == f"sokkuri: sokkuri collect (process {process.pid}) is at work in library: wait until it is done\n"
+        process.kill()
+    assert json.loads(shell.run(*COLLECT, "--home", "other", "--json")[1])["sources"][2]["kept"] == 20
+
+
+def test_nobody_listens(shell: Shell) -> None:
+    """A list whose only host cannot be reached is one line and exit 1, as text and as JSON; what is kept stays."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.9", 0))
+        page = f"http://127.0.0.9:{free.getsockname()[1]}/"
+    (shell.folder / "sources.toml").write_text(f'[[source]]\nshow = "a"\ncharacter = "b"\npages = "{page}"\n')
+    code, out, err = shell.run(*COLLECT)
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("sokkuri: no host can be reached (127.0.0.9: ")
+    assert "Connection refused" in err
+    code, out, again = shell.run(*COLLECT, "--json")
+    assert (code, again) == (1, err)
+    assert json.loads(out)["offline"] in err
+
+
+def test_a_source_that_yields_nothing_is_said_on_stderr(shell: Shell, server: GalleryServer) -> None:
+    """Also where a program reads the report, the person at the terminal hears of sources that yielded nothing."""
+    text = (shell.folder / "sources.toml").read_text()
+    text += f'[[source]]\nshow = "a"\ncharacter = "b"\npages = "{server.hosts[0]}/nothing.html"\n'
+    (shell.folder / "sources.toml").write_text(text)
+    for option in ("--json", "--refresh"):
+        code, _, err = shell.run(*COLLECT, option)
+        assert (code, err) == (0, "! 1 of 4 sources yielded nothing: a/b\n")
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + SECONDS
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.01)
 
 
 def test_collecting_needs_no_torch(shell: Shell) -> None:

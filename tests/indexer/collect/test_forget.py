@@ -15,13 +15,15 @@ import pytest
 from bench.gallery import GalleryServer
 from indexer.collect.collect import collect
 from indexer.collect.forget import ForgetReport, comes_from, forget
+from indexer.collect.journal import FOLDER, Journal
 from indexer.collect.sources import read_sources
 from indexer.embed import EmbeddingTable
+from indexer.holding import held
 from indexer.library import Reject, scan
 from indexer.reindex import without_forgotten
 from indexer.workplace import workplace
 from recommender.catalogue import Catalogue, CollectedRow
-from recommender.errors import BadLibrary, BuildError, NoSnapshot, NotFound
+from recommender.errors import BadLibrary, BuildError, Busy, NoSnapshot, NotFound
 from recommender.snapshots import open_snapshot
 from recommender.types import PictureId
 from tests.fakes import SPACE
@@ -171,6 +173,75 @@ def test_copies_under_other_names_go_too(world: World) -> None:
     copy.write_bytes((world.library / gone.path).read_bytes())
     _forget(world, picture=gone.id)
     assert not copy.exists()
+
+
+def _moved(world: World) -> Path:
+    """Move the library, as somebody does who needs the room elsewhere."""
+    for row in world.pictures[:8]:
+        told = {"address": "x", "page": "", "source": "", "fetched": "", "status": 200, "etag": "", "licence": ""}
+        told |= {"author": "", "sha256": row.id, "served_by": f"http://cdn.example/{row.id}"}
+        (world.library / f"{row.path}.json").write_text(json.dumps(told))
+    return world.library.rename(world.library.with_name("moved"))
+
+
+@pytest.mark.parametrize("by", ["picture", "source", "redirect"])
+def test_a_library_that_was_moved_is_named(world: World, by: str) -> None:
+    """Files of a library that was moved are found where it is said to be now, whatever is asked to be forgotten."""
+    gone = world.pictures[1]
+    moved = _moved(world)
+    source = {"source": f"{SITE}/1.png", "redirect": f"http://cdn.example/{gone.id}"}.get(by, "")
+    picture = "" if source else gone.id
+    with _catalogue(world) as catalogue:
+        report = forget(world.settings, catalogue, source=source, picture=picture, moved=[moved])
+    assert (report.pictures, report.files, report.missing) == ((gone.id,), (str(moved / gone.path),), ())
+    assert not list(moved.glob(f"{gone.path}*"))
+    assert len(list(moved.rglob("*.png"))) == len(world.pictures) - 1
+
+
+def test_a_library_that_is_gone_is_said(world: World) -> None:
+    """Without its new place the rest is forgotten all the same, the report says so, and it can be made good."""
+    gone = world.pictures[1]
+    moved = _moved(world)
+    dry = _forget(world, picture=gone.id, dry_run=True)
+    report = _forget(world, picture=gone.id)
+    for one in (dry, report):
+        assert one.missing == (str(world.library),)
+        assert f"! {world.library} is not there" in one.to_text()
+    assert report.snapshot == _published(world)
+    assert (moved / gone.path).exists()
+    with _catalogue(world) as catalogue:
+        report = forget(world.settings, catalogue, picture=gone.id, moved=[moved])
+    assert report.files == (str(moved / gone.path),)
+    assert report.missing == ()
+    with _catalogue(world) as catalogue, pytest.raises(BadLibrary, match="is not a folder"):
+        forget(world.settings, catalogue, picture=gone.id, moved=[world.library])
+
+
+def test_nothing_tells_of_a_picture_that_was_removed_by_hand(world: World) -> None:
+    """Where the file is gone already, the file that says where it came from goes too; others' files of JSON stay."""
+    gone = world.pictures[1]
+    (world.library / gone.path).unlink()
+    notes = world.library / "red-sea" / "ada" / "notes.json"
+    notes.write_text('{"sha256": "x", "address": 3}')
+    with _catalogue(world) as catalogue:
+        report = forget(world.settings, catalogue, picture=gone.id, moved=[world.library])
+    assert (report.files, report.missing) == ((), ())
+    assert not (world.library / f"{gone.path}.json").exists()
+    assert notes.exists()
+
+
+def test_a_library_that_is_collected_into_waits(world: World) -> None:
+    """While another home collects into a library nothing is forgotten there, and nothing anywhere else."""
+    gone = world.pictures[1]
+    journal = Journal(world.library)
+    journal.asked(f"{SITE}/1.png")
+    journal.close()
+    with held(world.library / FOLDER, "collect", ""), pytest.raises(Busy, match="sokkuri collect"):
+        _forget(world, source=f"{SITE}/1.png")
+    assert (world.library / gone.path).exists()
+    with _catalogue(world) as catalogue:
+        assert catalogue.forgotten() == set()
+    assert _forget(world, source=f"{SITE}/1.png").addresses == 1
 
 
 def test_the_last_picture(world: World) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from requests import Session
 
 from indexer.collect.answers import Answer
 from indexer.collect.fetch import PICTURES, Moved, Question, Trouble
-from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, MOST_TROUBLES, TRIES, Doors, Job, Lanes, Outcome, Pause
+from indexer.collect.jobs import Doors, Job, Outcome, Pause
+from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, MOST_TROUBLES, TRIES, Lanes
 from recommender.errors import BuildError, FetchFailed, FetchRefused
 from tests.indexer.collect.clocks import QuickClock
 
@@ -30,6 +32,7 @@ class World:
     noted: list[str] = field(default_factory=list)
     robots_known: dict[str, dict[str, Any]] = field(default_factory=dict)
     opening: threading.Event | None = None
+    idle: float = inf
 
     def ask(self, _: Session, question: Question, at_head: Callable[[], None]) -> Answer | Moved:
         """Answer by the script, once the hosts have opened."""
@@ -65,6 +68,9 @@ def world() -> World:
 def _lanes(world: World, pause: float = 1.0) -> Lanes:
     class Memory:
         troubled, robots, note_robots = world.troubled, world.robots, world.note_robots
+
+        def idle(self) -> float:
+            return world.idle
 
         def asked(self, address: str) -> None:
             world.noted.append(f"asked {address}")
@@ -115,6 +121,32 @@ def test_a_crawl_delay_counts_if_it_is_longer(world: World) -> None:
     world.robots_known.clear()
     world.script[f"{HOST}/robots.txt"] = [b"User-agent: *\nCrawl-delay: 3600"]
     assert isinstance(_outcomes(_lanes(world), _job("/3"))["/3"].result, FetchRefused)
+
+
+def test_a_crawl_delay_counts_from_robots_txt_on(world: World) -> None:
+    """The host's own pause lies between its robots.txt and the first page, and between all that follows."""
+    world.script[f"{HOST}/robots.txt"] = [b"User-agent: *\nCrawl-delay: 7"]
+    _outcomes(_lanes(world), *(_job(f"/{number}") for number in range(4)))
+    times = [time for _, time in world.asked]
+    assert times == pytest.approx([0, 7, 14, 21, 28])
+
+
+def test_the_longest_crawl_delay_of_a_host_counts(world: World) -> None:
+    """Both http and https of one name have a robots.txt each; the host is left in peace as long as either wants."""
+    world.script["http://a.example/robots.txt"] = [b"User-agent: *\nCrawl-delay: 9"]
+    _outcomes(_lanes(world), _job("http://a.example/1"), _job("/2"), _job("/3"))
+    times = [time for _, time in world.asked]
+    assert all(later - sooner >= 9 for sooner, later in pairwise(times))
+
+
+def test_a_resumed_run_keeps_the_pause(world: World) -> None:
+    """A host that an earlier run asked two seconds ago is left in peace for the rest of its pause; a new one is not."""
+    world.script[f"{HOST}/robots.txt"] = [b"User-agent: *\nCrawl-delay: 7"]
+    _outcomes(_lanes(world), _job("/1"))
+    ended, world.idle = world.clock.now(), 2.0
+    _outcomes(_lanes(world), _job("/2"), _job("https://new.example/1"))
+    times = dict(world.asked)
+    assert times["https://new.example/robots.txt"] <= times[f"{HOST}/2"] == pytest.approx(ended + 5)
 
 
 def test_a_robots_txt_that_is_known_is_not_asked_for(world: World) -> None:
@@ -202,13 +234,13 @@ def test_a_host_that_always_minds_is_left_alone(world: World) -> None:
 
 def test_an_unreachable_host_fails_as_a_whole(world: World) -> None:
     """After so many tries every address of the host has failed; that there may be no network is known."""
-    gone = Trouble("unreachable", "the host's name is not known", unreachable=True, offline=True)
+    gone = Trouble("unreachable", "the host's name is not known", unreachable=True)
     world.script[f"{HOST}/robots.txt"] = [gone]
     lanes = _lanes(world)
     found = _outcomes(lanes, *(_job(f"/{number}") for number in range(50)))
     assert {getattr(outcome.result, "why", "") for outcome in found.values()} == {"unreachable"}
     assert len(world.asked) == TRIES
-    assert not lanes.online
+    assert not lanes.reached
     assert "a.example" in lanes.trouble
 
 

@@ -66,6 +66,13 @@ def test_sources_of_one_character_are_told_apart(file: Path) -> None:
         ('type = "male"', 'select = "div["', 6, ", select: 'div[' is no CSS selector"),
         ('type = "male"', "max_pages = 0", 6, ", max_pages: has to be a whole number of 1 or more"),
         ('type = "male"', 'year = "1999"', 6, ", year: has to be a whole number"),
+        ('type = "male"', "year = 10000", 6, ", year: has to be a whole number from 1 to 9999"),
+        ('type = "male"', r'title = "a\nb"', 6, r", title: 'a\nb' holds '\n', a control character"),
+        ('type = "male"', r'licence = "a\u0000"', 6, r", licence: 'a\x00' holds '\x00'"),
+        ('show = "one-piece"', 'show = "Con"', 4, ", show: 'Con' is the name of a device"),
+        ('show = "one-piece"', 'show = "lpt1.old"', 4, ", show: 'lpt1.old' is the name of a device"),
+        ('show = "one-piece"', f'show = "{"あ" * 86}"', 4, "has 258 bytes: a folder's name has 255 at most"),
+        ("saved/luffy.html", "x" * 300, 7, "there is no file"),
     ],
 )
 def test_a_wrong_value_is_named_with_file_line_and_key(file: Path, old: str, new: str, line: int, words: str) -> None:
@@ -92,6 +99,19 @@ def test_two_sources_must_agree(file: Path) -> None:
     """A character is of one type, whichever source speaks of it."""
     complaint = _complaint(file, GOOD + GOOD.replace('"male"', '"female"'))
     assert complaint.startswith("FILE, line 16, type: 'female' contradicts another source")
+
+
+@pytest.mark.parametrize("other", [("one-piece", "One-Piece"), ("luffy", "LUFFY")])
+def test_names_differ_in_more_than_case(file: Path, other: tuple[str, str]) -> None:
+    """Two folders that are one on some disks are refused."""
+    complaint = _complaint(file, GOOD + GOOD.replace(*other, 1))
+    assert "in capital letters alone" in complaint
+
+
+def test_accents_are_composed_and_a_mark_is_passed_over(file: Path) -> None:
+    """However an editor writes an accent, it is one folder; and the mark that some editors begin UTF-8 with is none."""
+    file.write_text("\ufeff" + GOOD.replace("one-piece", "poke\u0301mon"), encoding="utf-8")
+    assert read_sources(file)[0].show == "pok\u00e9mon"
 
 
 def test_what_is_no_toml(file: Path) -> None:

@@ -1,0 +1,254 @@
+"""Wishes: the pictures that sources want are asked for, judged and filed, and every one is accounted for.
+
+Not here: which pictures a page shows (`galleries`), how hosts are asked (`lanes`), and what is kept (`keep`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from indexer.collect.answers import Answer
+from indexer.collect.brought import data_of, key_of, saved_bytes
+from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
+from indexer.collect.fetch import PICTURES, Moved, Question
+from indexer.collect.galleries import Gallery, PictureReference
+from indexer.collect.jobs import Job, Outcome
+from indexer.collect.journal import Known
+from indexer.collect.keep import FORGOTTEN, Duplicate
+from indexer.collect.manners import objection
+from indexer.workplace import now
+from recommender.errors import FetchFailed, FetchRefused
+
+INTERRUPTED = "interrupted"
+LOCAL = 0
+"""The status of what was asked of no host."""
+ACCEPT = "image/webp, image/jpeg, image/png, image/gif, image/bmp, */*;q=0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A picture that a source wants."""
+
+    source: int
+    reference: PictureReference
+
+
+class Wishes:
+    """The pictures of one run."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._taken: dict[str, int] = {}
+        self._shared: dict[str, list[int]] = {}
+        self._lost: dict[str, object] = {}
+        self._seen: list[set[str]] = [set() for _ in desk.sources]
+        self._left_out = [0] * len(desk.sources)
+        self._counted: dict[str, tuple[int, bool]] = {}
+
+    def take_all(self, number: int, gallery: Gallery, folder: Path | None = None) -> None:
+        """Take the pictures of a page for a source; `folder` is that of a saved page."""
+        report, seen = self._desk.reports[number], self._seen[number]
+        for one in gallery.left_out:
+            key = key_of(one.address, folder)
+            if key not in seen:
+                seen.add(key)
+                report.found += 1
+                self._left_out[number] += 1
+                report.refuse(key, one.rule, one.rule)
+        for reference in gallery.pictures:
+            key = key_of(reference.address, folder)
+            if key not in seen and not self.are_full(number):
+                seen.add(key)
+                report.found += 1
+                self._take(Wish(number, replace(reference, address=key)), reference.address)
+
+    def are_full(self, number: int) -> bool:
+        """Tell whether a source has as many pictures as it wants."""
+        most = self._desk.sources[number].max_pictures
+        return most is not None and self._desk.reports[number].found - self._left_out[number] >= most
+
+    def _take(self, wish: Wish, link: str) -> None:
+        """Ask for a picture that a page shows, unless its fate is known."""
+        number, key = wish.source, wish.reference.address
+        known = self._desk.journal.known(key)
+        if self._taken.setdefault(key, number) != number:
+            self._share(number, key)
+        elif self._desk.journal.is_forgotten(key):
+            self._lose(number, key, FetchRefused(FORGOTTEN, "the picture was forgotten on demand"))
+        elif known and known.fate not in ("asked", "failed"):
+            self._recall(number, key, known)
+        elif link.startswith(("data:", "file:")):
+            self._keep_local(wish, link)
+        elif not self._from_shelf(wish):
+            self._ask_or_not(wish)
+
+    def _share(self, number: int, key: str) -> None:
+        """Count a picture that is another source's: a duplicate, unless, or until, that source cannot have it."""
+        if key in self._lost:
+            self._count_lost(number, key, self._lost[key])
+        else:
+            self._desk.reports[number].duplicate += 1
+            self._shared.setdefault(key, []).append(number)
+
+    def _lose(self, number: int, key: str, error: object, addresses: tuple[str, ...] = ()) -> None:
+        """Count a picture that is not to be had, for every source that wants it."""
+        self._count_lost(number, key, error)
+        for address in dict.fromkeys((key, *addresses)):
+            self._lost[address] = error
+            for other in self._shared.pop(address, ()):
+                self._desk.reports[other].duplicate -= 1
+                self._count_lost(other, address, error)
+
+    def _count_lost(self, number: int, key: str, error: object) -> None:
+        if isinstance(error, FetchRefused):
+            self._desk.reports[number].refuse(key, error.rule, str(error))
+        elif isinstance(error, FetchFailed):
+            self._desk.reports[number].fail(key, error.why, str(error))
+
+    def _recall(self, number: int, key: str, known: Known) -> None:
+        """Count a picture whose fate an earlier run decided."""
+        report = self._desk.reports[number]
+        filed = self._desk.journal.picture(known.picture) if known.picture else None
+        if known.fate == "refused":
+            self._lose(number, key, FetchRefused(known.reason, known.what))
+        elif known.fate == "kept" and filed and filed.picture == known.picture:
+            if (self._desk.into / filed.path).exists():
+                report.kept += 1
+                self._counted[filed.path] = (number, False)
+            else:
+                self._lose(number, key, FetchRefused("removed by hand", "its file is gone from the library"))
+        else:
+            report.duplicate += 1
+
+    def _from_shelf(self, wish: Wish) -> bool:
+        """File a picture that an earlier run had received, but not yet filed."""
+        final = self._desk.followed(wish.reference.address)
+        answer = self._desk.shelf.get(final)
+        if answer is None:
+            return False
+        self._file(wish, answer, (wish.reference.address, final), shelved=final)
+        return True
+
+    def _ask_or_not(self, wish: Wish) -> None:
+        """Queue a picture, unless it was asked for as often as it may be."""
+        address = wish.reference.address
+        final = self._desk.followed(address)
+        last = self._desk.journal.known(final)
+        if last and not self._desk.options.retry_failed:
+            if last.fate == "asked":
+                what = "a run ended while it was asked for (--retry-failed asks again)"
+                self._lose(wish.source, address, FetchFailed(INTERRUPTED, what), (final,))
+                return
+            if last.fate == "failed" and last.fails >= MOST_FAILS:
+                self._lose(wish.source, address, FetchFailed(last.reason, failed_before(last)), (final,))
+                return
+        question = Question(final, self._desk.settings.max_bytes, self._desk.settings.fetch_seconds, ACCEPT, PICTURES)
+        via = (address,) if final != address else ()
+        self._desk.lanes.add(Job(question, wish, via=via))
+
+    def _keep_local(self, wish: Wish, link: str) -> None:
+        """File a picture that a page brings along."""
+        try:
+            with stumbling():
+                if link.startswith("data:"):
+                    kind, data = data_of(link, self._desk.settings.max_bytes)
+                else:
+                    kind, data = "", saved_bytes(link, self._desk.settings.max_bytes)
+        except (FetchRefused, FetchFailed) as error:
+            self._lose(wish.source, wish.reference.address, error)
+            return
+        answer = Answer(wish.reference.address, LOCAL, now(), data, {"Content-Type": kind} if kind else {})
+        self._file(wish, answer, (wish.reference.address,))
+
+    def settle(self, outcome: Outcome) -> None:
+        """Decide about what came of a picture that was asked for."""
+        job, result = outcome.job, outcome.result
+        wish: Wish = job.context
+        addresses = tuple(dict.fromkeys((wish.reference.address, *job.via, job.address)))
+        if isinstance(result, Moved):
+            target = redirected(job, result)
+            if isinstance(target, Job):
+                self._follow(wish, job, target)
+                return
+            result = target
+        if isinstance(result, Answer):
+            answer = self._desk.shelf.get(job.address)
+            if answer is None:
+                result = FetchFailed(INTERRUPTED, "its answer is gone from the disk")
+            else:
+                self._file(wish, answer, addresses, shelved=job.address)
+                return
+        self._note(wish, result, addresses)
+
+    def _follow(self, wish: Wish, job: Job, target: Job) -> None:
+        """Follow a redirect, unless what it leads to is, or was, asked for anyway."""
+        self._desk.journal.moved(job.address, target.address)
+        known = self._desk.journal.known(target.address)
+        if self._desk.journal.is_forgotten(target.address):
+            self._lose(
+                wish.source, wish.reference.address, FetchRefused(FORGOTTEN, "the picture was forgotten on demand")
+            )
+        elif target.address in self._lost:
+            self._note(wish, self._lost[target.address], (wish.reference.address,))
+        elif target.address in self._taken or (known and known.fate in ("kept", "same")):
+            self._taken.setdefault(target.address, wish.source)
+            self._share(wish.source, target.address)
+            for address in dict.fromkeys((wish.reference.address, *target.via)):
+                self._desk.journal.same(address, known.picture if known else "", "the same address")
+        elif known and known.fate == "refused":
+            self._note(wish, FetchRefused(known.reason, known.what), (wish.reference.address,))
+        else:
+            self._taken[target.address] = wish.source
+            self._desk.lanes.add(target)
+
+    def _file(self, wish: Wish, answer: Answer, addresses: tuple[str, ...], shelved: str = "") -> None:
+        """Keep a picture that is here, or was on the shelf, and note what became of every address that led to it."""
+        with self._desk.stops.step():
+            self._judge(wish, answer, addresses)
+            if shelved:
+                self._desk.shelf.drop(shelved)
+
+    def _judge(self, wish: Wish, answer: Answer, addresses: tuple[str, ...]) -> None:
+        report = self._desk.reports[wish.source]
+        try:
+            if rule := objection(answer.headers):
+                raise FetchRefused(rule, f"the host forbids keeping it ({rule})")
+            with stumbling():
+                kept = self._desk.keeper.keep(self._desk.sources[wish.source], wish.reference, answer)
+        except (FetchRefused, FetchFailed) as error:
+            self._note(wish, error, addresses)
+            return
+        if isinstance(kept, Duplicate):
+            report.duplicate += 1
+            for address in dict.fromkeys(addresses):
+                self._desk.journal.same(address, kept.picture, kept.how)
+            return
+        report.kept += 1
+        report.new += 1
+        self._counted[kept.row.path] = (wish.source, True)
+        self._desk.provenance.add(kept.row, kept.replaces)
+        self._uncount(kept.replaces)
+        for address in dict.fromkeys(addresses[1:]):
+            if address != addresses[0]:
+                self._desk.journal.same(address, kept.row.picture, "the same address")
+
+    def _uncount(self, path: str) -> None:
+        """Count a picture that went for a larger one among the duplicates."""
+        if path in self._counted:
+            number, new = self._counted.pop(path)
+            report = self._desk.reports[number]
+            report.kept, report.new, report.duplicate = report.kept - 1, report.new - new, report.duplicate + 1
+
+    def _note(self, wish: Wish, error: object, addresses: tuple[str, ...]) -> None:
+        """Note that a picture is not to be had, at every address that led to it."""
+        self._lose(wish.source, wish.reference.address, error, addresses)
+        for address in dict.fromkeys(addresses):
+            known = self._desk.journal.known(address)
+            if is_host_s(error):
+                if known and known.fate == "asked":
+                    self._desk.journal.troubled(address)
+            elif isinstance(error, FetchFailed):
+                self._desk.journal.failed(address, error.why, str(error))
+            elif isinstance(error, FetchRefused) and known and known.fate == "asked":
+                self._desk.journal.refused(address, error.rule, str(error))

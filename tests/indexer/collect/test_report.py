@@ -1,0 +1,27 @@
+"""`indexer.collect.report`: what a run says, whatever hosts put into it."""
+
+from __future__ import annotations
+
+from indexer.collect.report import LISTED, CollectReport, SourceReport
+
+
+def test_a_terminal_obeys_nothing_that_a_host_sent() -> None:
+    """Control characters of addresses and messages are shown as escapes; a report can always be printed."""
+    report = SourceReport("a", "s/a")
+    report.refuse("http://x.example/\x1b[2J\ud800", "rule", "said \x00 and\n! all is well")
+    report.fail("http://x.example/\u202egpj", "why", "\x9b31m")
+    report.trouble("http://x.example/", "failed", "why", "\r")
+    text = "\n".join(report.to_lines())
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+    assert r"  refused: http://x.example/\x1b[2J\ud800: said \x00 and\n! all is well" in text.splitlines()
+    text.encode()
+
+
+def test_what_yielded_nothing_is_counted() -> None:
+    """Sources without a picture are named, some of them where they are many; where there are none nothing is said."""
+    empty = [SourceReport(f"source-{number}", "s/a") for number in range(LISTED + 2)]
+    full = SourceReport("full", "s/b", pages=1, found=1, kept=1)
+    warning = CollectReport("library", (full, *empty), 1, 1.0).to_warning()
+    assert warning.startswith(f"! {LISTED + 2} of {LISTED + 3} sources yielded nothing: source-0, source-1, ")
+    assert warning.endswith(f"source-{LISTED - 1} and 2 more")
+    assert CollectReport("library", (full,), 1, 1.0).to_warning() == ""

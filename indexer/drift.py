@@ -98,8 +98,10 @@ class _Stored:
 
     def __call__(self, rows: NDArray[np.int64]) -> Matrix:
         """Return the (n, d) vectors of some rows."""
-        found = np.empty((len(rows), len(self.snapshot.index.vector(0))), np.float32)
         there = self.same[rows] >= 0
+        if there.all():
+            return np.asarray(self.vectors[self.same[rows]], dtype=np.float32)
+        found = np.empty((len(rows), len(self.snapshot.index.vector(0))), np.float32)
         if there.any():  # of another model's snapshot none, and its vectors have another length
             found[there] = self.vectors[self.same[rows[there]]]
         found[~there] = self.snapshot.index.vectors(rows[~there])

@@ -55,11 +55,12 @@ class Renewed:
         places = np.arange(len(self.rows))[index]
         rows = self.rows[places]
         new = rows == NEW
+        if not new.any():
+            return self.snapshot.index.vectors(rows)
         found = np.empty((len(rows), self.shape[1]), np.float32)
         found[~new] = self.snapshot.index.vectors(rows[~new])
-        if new.any():
-            # The i-th vector is the so-manieth new one as there are new ones before it.
-            found[new] = self.fresh[np.cumsum(self.rows == NEW)[places[new]] - 1]
+        # The i-th vector is the so-manieth new one as there are new ones before it.
+        found[new] = self.fresh[np.cumsum(self.rows == NEW)[places[new]] - 1]
         return found
 
 

@@ -77,11 +77,15 @@ class Stored:
 
     def steps(self, vectors: Matrix) -> Matrix:
         """Return vectors as they are stored, in whole steps from the centre, should 16 bits hold them."""
-        return np.asarray(np.rint((vectors - self.centre) / np.float32(self.step)), dtype=np.float32)
+        steps = np.asarray(vectors - self.centre, dtype=np.float32)
+        steps /= np.float32(self.step)
+        return np.rint(steps, out=steps)
 
     def less_centre(self, rows: Any) -> Matrix:
         """Return the vectors of some rows less the centre, float32."""
-        return np.asarray(self.offsets[rows], dtype=np.float32) * np.float32(self.step)
+        found = np.array(self.offsets[rows], dtype=np.float32)
+        found *= np.float32(self.step)
+        return found
 
 
 class IvfIndex:
@@ -137,7 +141,9 @@ class IvfIndex:
 
     def vectors(self, rows: NDArray[np.int64]) -> Matrix:
         """Return the stored vectors of some rows, to the precision that is stored."""
-        return np.asarray(self._stored.centre + self._stored.less_centre(rows), dtype=np.float32)
+        found = self._stored.less_centre(rows)
+        found += self._stored.centre
+        return found
 
     def probed(self, vector: Vector, count: int, probes: int, rows: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Return up to `count` rows by their codes, best first, of the `probes` lists nearest to a vector."""

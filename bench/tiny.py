@@ -1,4 +1,4 @@
-"""A world of any size for measuring: tiny pictures that are all different, and a small model that nobody trained.
+"""A world of any size for measuring: tiny pictures that are all different, and a model whose heads nobody trained.
 
 Not here: what is measured with it.
 """
@@ -6,24 +6,33 @@ Not here: what is measured with it.
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from indexer.conversion import converted, quantised, save
 from indexer.training.weights import load_backbone
 from indexer.workplace import now, workplace
 from recommender.calibration import Calibration
 from recommender.catalogue import ModelRow
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone
+from recommender.exports import FOLDER, FORMAT, MANIFEST, Export, exported_space, installed
+from recommender.folders import sha256
 from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
-from recommender.modelfolder import NewModel, TrainedPictures, write_model
+from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
+from recommender.processor import kind
 from recommender.settings import Settings
-from recommender.types import Character, Show
+from recommender.types import Character, DecodedImage, Show
 
 BACKBONE = "squeezenet1_1"
+MODEL = "tiny"
+PRECISION = "int8"
 SIZE = 32
 """Pixels of a side, of the pictures and of what the network looks at: the smallest that a library takes."""
 CHARACTERS = 10
@@ -63,31 +72,59 @@ def make_library(root: Path, pictures: int, side: int = SIZE, kind: str = "PNG")
     return root
 
 
-def make_model(settings: Settings, hierarchy: Hierarchy, size: int = SIZE) -> TorchBackbone:
-    """Put a SqueezeNet with random weights, that looks at `size` pixels, to use in a home; return its backbone."""
-    loaded = load_backbone(BACKBONE, "none", 0)
-    backbone = TorchBackbone.of_network(
-        BACKBONE, loaded.model, replace(loaded.preprocessing, size=size), settings.threads
-    )
+def make_model(
+    settings: Settings, hierarchy: Hierarchy, size: int = SIZE, backbone: str = BACKBONE, weights: str = "none"
+) -> TorchBackbone:
+    """Put a model whose heads are random, and that looks at `size` pixels, to use in a home; return its backbone."""
+    loaded = load_backbone(backbone, weights, 0)
+    preprocessing = replace(loaded.preprocessing, size=size)
+    network = TorchBackbone.of_network(backbone, loaded.model, preprocessing, settings.threads, "float32", loaded.layer)
     draws = np.random.default_rng(0)
     tensors = {}
     for space, labels in zip(SPACES, hierarchy.spaces, strict=True):
-        weights = draws.normal(size=(len(labels), backbone.space.dimension))
-        tensors[f"{space}.weight"] = weights.astype(np.float32)
+        rows = draws.normal(size=(len(labels), network.space.dimension))
+        tensors[f"{space}.weight"] = rows.astype(np.float32)
         tensors[f"{space}.bias"] = np.zeros(len(labels), np.float32)
     with workplace(settings, "bench") as catalogue:
         model = write_model(
-            settings.home / "models" / "tiny",
+            settings.home / "models" / MODEL,
             NewModel(
-                space=backbone.space,
-                preprocessing=backbone.preprocessing,
+                space=network.space,
+                preprocessing=network.preprocessing,
                 heads=Heads.from_tensors(hierarchy, tensors),
                 calibration=Calibration(),
                 weights=loaded.to_json(),
                 pictures=TrainedPictures((), np.empty(0, np.int64), np.empty(0, np.int64)),
                 facts={"training": {}},
             ),
-            backbone.save,
+            network.save,
         )
-        catalogue.add_model(ModelRow("tiny", BACKBONE, model.digest, model.space.fingerprint, now(), loaded.notice))
-    return backbone
+        catalogue.add_model(ModelRow(MODEL, backbone, model.digest, model.space.fingerprint, now(), loaded.notice))
+    return network
+
+
+def make_export(settings: Settings, network: TorchBackbone, pictures: Sequence[DecodedImage]) -> OpenVinoBackbone:
+    """Export the model that `make_model` made as int8, its ranges measured on these pictures, and open it.
+
+    Only its speed is to be measured: it goes through no gate.
+    """
+    model = ModelFolder.open(settings.home / "models" / MODEL)
+    path = model.path / FOLDER / PRECISION
+    path.mkdir(parents=True)
+    plain = converted(network.network, network.preprocessing.size)
+    save(quantised(plain, network.space.backbone, pictures, network.preprocessing), path)
+    files = {file.name: sha256(file) for file in sorted(path.iterdir())}
+    manifest = {
+        "format": FORMAT,
+        "model": model.name,
+        "model_digest": model.digest,
+        "precision": PRECISION,
+        "space": exported_space(model.space, PRECISION, files).to_json(),
+        "openvino": installed(),
+        "needs": [],
+        "processor": {"kind": kind()},
+        "speed": {"bulk_over_torch": 2.0, "single_over_torch": 2.0},
+        "files": files,
+    }
+    (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return OpenVinoBackbone.load(Export.open(model, PRECISION), model.preprocessing, settings.threads)

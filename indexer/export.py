@@ -142,11 +142,10 @@ class _Material:
         pictures = tuple(_decoded(root, [library.entries[row] for row in rows], limits))
         exact = torch.in_precision("float32")
         with EmbeddingTable.open(settings.home, exact.space) as table, progress("asking torch") as told:
-            embedder = Embedder(exact, table)
-            for done, picture in enumerate(pictures, start=1):
-                embedder.add(picture)
-                told(done, len(pictures))
-            embedder.finish()
+            with Embedder(exact, table) as embedder:
+                for done, picture in enumerate(pictures, start=1):
+                    embedder.add(picture)
+                    told(done, len(pictures))
             features = table.features([picture.id for picture in pictures])[:]
         heads = model.heads().consistent()
         exam = Exam(pictures, numbers[rows], heads, exact.space, features, model.projection())

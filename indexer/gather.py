@@ -65,8 +65,13 @@ class Gatherer:
 
     def library(self, root: Path, views: Views, only: Callable[[PictureId], bool] = lambda _: True) -> Gathered:
         """Scan a library, and embed its pictures and the views of those that `only` lets through. Raises BadLibrary."""
-        embedder = Embedder(self.backbone, self.table)
-        absolute = str(root.resolve())
+        with Embedder(self.backbone, self.table) as embedder:
+            library = self._scanned(root, views, only, embedder)
+        self.catalogue.remember_files(str(root.resolve()), library.files)
+        return Gathered(library, embedder.embedded)
+
+    def _scanned(self, root: Path, views: Views, only: Callable[[PictureId], bool], embedder: Embedder) -> Library:
+        """Scan a library, and give the embedder what it wants of it."""
 
         def wants(picture: PictureId) -> bool:
             named = views.make if only(picture) else ()
@@ -81,19 +86,15 @@ class Gatherer:
 
         with progress("reading pictures") as told:
             limits = Limits.of(self.settings, LIBRARY_LIMITS.min_side)
-            known = self.catalogue.files(absolute)
-            library = scan(root, limits=limits, progress=told, visit=visit, known=known, wants=wants)
-        embedder.finish()
-        self.catalogue.remember_files(absolute, library.files)
-        return Gathered(library, embedder.embedded)
+            known = self.catalogue.files(str(root.resolve()))
+            return scan(root, limits=limits, progress=told, visit=visit, known=known, wants=wants)
 
     def nothing(self) -> int:
         """Embed the pictures that show nobody. Returns how many were new."""
-        embedder = Embedder(self.backbone, self.table)
-        for number in range(NOTHING):
-            if embedder.wants(nothing_id(number)):
-                embedder.add(nothing(number))
-        embedder.finish()
+        with Embedder(self.backbone, self.table) as embedder:
+            for number in range(NOTHING):
+                if embedder.wants(nothing_id(number)):
+                    embedder.add(nothing(number))
         return embedder.embedded
 
 

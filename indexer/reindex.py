@@ -91,8 +91,9 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         if options.full and not options.dry_run and (damaged := table.remove_damaged()):
             say(f"{damaged} embeddings were damaged, and are made anew")
-        job = _Job(settings, catalogue, root, options, Embedder(backbone, table))
-        library = job.scan()
+        with Embedder(backbone, table) as embedder:
+            job = _Job(settings, catalogue, root, options, embedder)
+            library = job.scan()
         clock.lap("scanning")
         clock.move("scanning", "embedding", job.embedder.seconds)
         rows = rows_of(library)

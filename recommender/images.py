@@ -153,7 +153,8 @@ def prepare(image: DecodedImage, preprocessing: Preprocessing) -> NDArray[np.flo
 def thumbnail(image: DecodedImage, side: int = 256) -> bytes:
     """Return a JPEG, without metadata, that fits within side x side pixels; a small picture is not enlarged."""
     picture = Image.fromarray(image.pixels)
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    # Half the time of Lanczos' filter, and at this size nobody tells them apart.
+    picture.thumbnail((side, side), Image.Resampling.HAMMING)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return file.getvalue()

@@ -191,11 +191,10 @@ class Bench:
         """Return pictures that show nobody: as the heads read them, and as they are compared."""
         identities = [nothing_id(number) for number in FRESH]
         with EmbeddingTable.open(self.settings.home, subject.model.space) as table:
-            embedder = Embedder(backbone, table)
-            for number, identity in zip(FRESH, identities, strict=True):
-                if embedder.wants(identity):
-                    embedder.add(nothing(number))
-            embedder.finish()
+            with Embedder(backbone, table) as embedder:
+                for number, identity in zip(FRESH, identities, strict=True):
+                    if embedder.wants(identity):
+                        embedder.add(nothing(number))
             embedded = table.embeddings(identities, subject.model.space)
             read = embedded if subject.model.heads().reads == "embedding" else table.features(identities)
         nobody = np.full(len(identities), HELD_OUT, dtype=np.int64)

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import openvino
 
 from recommender.embeddings import EmbeddingSpace
+from recommender.encoders.feeding import Feeder
 from recommender.errors import ExportUnusable
 from recommender.exports import NETWORK, Export, require_precision
 from recommender.folders import shown
-from recommender.images import Preprocessing, prepare
+from recommender.images import Preprocessing
 from recommender.types import DecodedImage, Matrix
 
-PIXELS = 4 * 224 * 224
-"""Pixels in one forward pass, as for torch: four pictures of the usual size."""
 _HINTS = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino.Type.f32}
 """What is computed in where the network does not say: an int8 network says it for the layers that are quantised."""
 
@@ -37,11 +34,8 @@ class OpenVinoBackbone:
         self, compiled: openvino.CompiledModel, space: EmbeddingSpace, preprocessing: Preprocessing, precision: str
     ) -> None:
         self._request = compiled.create_infer_request()
-        # What a forward pass needs to compute is kept for every thread that asked for one: with the fifty of a server
-        # that were hundreds of megabytes. So all calls come from this one.
-        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix="openvino")
+        self._feeder = Feeder(self._forward, preprocessing, space.dimension)
         self._space = space
-        self._preprocessing = preprocessing
         self._precision = precision
 
     @classmethod
@@ -75,13 +69,7 @@ class OpenVinoBackbone:
 
     def features(self, images: Sequence[DecodedImage]) -> Matrix:
         """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
-        rows = np.empty((len(images), self._space.dimension), dtype=np.float32)
-        count = max(1, PIXELS // self._preprocessing.size**2)
-        for start in range(0, len(images), count):
-            batch = images[start : start + count]
-            inputs = np.stack([prepare(image, self._preprocessing) for image in batch])
-            rows[start : start + len(batch)] = self._caller.submit(self._forward, inputs).result()
-        return rows
+        return self._feeder.features(images)
 
     def _forward(self, inputs: Matrix) -> Matrix:
         """Run the network on (n, 3, size, size) pictures."""

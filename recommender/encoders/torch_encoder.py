@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -21,16 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from recommender.embeddings import EmbeddingSpace
+from recommender.encoders.feeding import Feeder
 from recommender.encoders.pooled import LAYER as POOLED
 from recommender.encoders.pooled import exchange_top
 from recommender.errors import Corrupt, ModelError
-from recommender.images import Preprocessing, prepare
+from recommender.images import Preprocessing
 from recommender.modelfolder import BACKBONE, REMEDY, ModelFolder
 from recommender.types import DecodedImage, Matrix
 
-PIXELS = 4 * 224 * 224
-"""Pixels in one forward pass: four pictures of the usual size. On two cores larger batches are slower, since their maps
-no longer fit the cache."""
 _INCEPTION = {"aux_logits": False, "init_weights": True, "transform_input": True}
 OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 """What some networks have to be built with: no side outputs, which only their training needed, and the input scaled as
@@ -112,9 +109,7 @@ class TorchBackbone:
         self._model = model.to(memory_format=torch.channels_last)
         self._space = space
         self._preprocessing = preprocessing
-        # OpenMP keeps a team of threads for every thread that calls it: a server with eight would have eight teams for
-        # two cores, each cold when its turn comes. So all calls come from this one thread.
-        self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
+        self._feeder = Feeder(self._forward, preprocessing, space.dimension)
 
     @classmethod
     def of_network(
@@ -181,19 +176,14 @@ class TorchBackbone:
 
     def features(self, images: Sequence[DecodedImage]) -> Matrix:
         """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
-        rows = np.empty((len(images), self._space.dimension), dtype=np.float32)
-        count = max(1, PIXELS // self._preprocessing.size**2)
-        for start in range(0, len(images), count):
-            batch = images[start : start + count]
-            inputs = torch.from_numpy(np.stack([prepare(image, self._preprocessing) for image in batch]))
-            rows[start : start + len(batch)] = self._caller.submit(self._forward, inputs).result()
-        return rows
+        return self._feeder.features(images)
 
-    def _forward(self, inputs: torch.Tensor) -> Matrix:
+    def _forward(self, pictures: Matrix) -> Matrix:
         """Run the network on (n, 3, size, size) pictures."""
         if self._threads:
             torch.set_num_threads(self._threads)
         halved = self._space.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=halved):
+            inputs = torch.from_numpy(pictures)
             outputs: Matrix = self._model(inputs.to(memory_format=torch.channels_last)).float().numpy()
         return outputs

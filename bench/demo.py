@@ -54,7 +54,7 @@ def measure_demo(effort: Effort, weights: str, library: Path | None, trunks: Map
         unseen = _drawn(Path(folder) / "unseen", replace(plan, seed=UNSEEN_SEED, pictures=effort.unseen))
         with workplace(settings, "bench demo") as catalogue:
             started = perf_counter()
-            options = TrainOptions("vgg19", weights, views=0, folds=effort.folds)
+            options = TrainOptions("vgg19", weights, views=0, folds=effort.folds, project="none")
             report = train(settings, catalogue, world.library, options)
             train_s = perf_counter() - started
             started = perf_counter()

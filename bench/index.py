@@ -25,9 +25,10 @@ from indexer.progress import say
 from recommender.catalogue import Catalogue
 from recommender.embeddings import unit_length
 from recommender.errors import SokkuriError
-from recommender.indexes import open_index
-from recommender.indexes.building import BLOCK, IndexOptions, IndexReport, build_index
+from recommender.indexes import EXACT, open_index
+from recommender.indexes.building import Former, IndexOptions, IndexReport, build_index
 from recommender.indexes.faiss_index import FaissIndex
+from recommender.indexes.lists import BLOCK
 from recommender.ports import NeighbourIndex
 from recommender.settings import Settings
 from recommender.snapshots import open_snapshot
@@ -141,6 +142,7 @@ def _measured(drawn: Drawn, effort: Effort, name: str, lines: list[str]) -> dict
         rate = _rate(_ten(index), drawn.queries)
         lines.append(_line(name, report.key, timed, rate, report.bytes_per_vector, report.build_seconds))
         filters = _filtered(drawn, index, effort.filtered, lines)
+        updated = _updated(drawn, Path(place), report, lines)
     measured = _figures(report, timed) | {
         "queries_per_s_2": rate,
         "open_s": opened,
@@ -148,12 +150,26 @@ def _measured(drawn: Drawn, effort: Effort, name: str, lines: list[str]) -> dict
         "exact_p50_ms": plain.p50,
         "exact_p99_ms": plain.p99,
         "filters": filters,
+        "updated": updated,
     }
     if len(drawn.stored) > QUICK.sizes[0] and drawn.name == "clustered":
         measured["compact"] = _compact(drawn, truth, name, lines)
     if len(drawn.stored) <= effort.yardstick and drawn.name == "clustered":
         measured["hnswlib"] = _yardstick(drawn, truth, name, lines)
     return measured
+
+
+def _updated(drawn: Drawn, former: Path, before: IndexReport, lines: list[str]) -> dict[str, Any] | None:
+    """Measure the index after one vector of each hundred has gone, with the lists of the one before."""
+    if before.kind == EXACT:
+        return None
+    kept = drawn.stored[np.arange(len(drawn.stored)) % 100 > 0]
+    with TemporaryDirectory(prefix="sokkuri-bench-") as place:
+        report = build_index(Path(place), kept, IndexOptions(), Former(former, len(drawn.stored) - len(kept)))
+        timed = _timed(_ten(open_index(Path(place))), drawn.queries, _truth(kept, drawn.queries))
+    name = f"1 % fewer, {report.how}"
+    lines.append(_line("", name, timed, 0.0, report.bytes_per_vector, report.build_seconds))
+    return _figures(report, timed) | {"how": report.how}
 
 
 def _exact(drawn: Drawn, truth: NDArray[np.int64], asked: int, name: str, lines: list[str]) -> Timed:
@@ -317,7 +333,7 @@ def _published(settings: Settings) -> Matrix | None:
         index = open_snapshot(settings.home / "snapshots" / info.id, info.digest).index
     except SokkuriError:
         return None
-    vectors = np.stack([index.vector(row) for row in range(len(index))])
+    vectors = index.vectors(np.arange(len(index)))
     if vectors.shape[1] < DIMENSION or len(vectors) < DIMENSION:
         return None
     # The DIMENSION directions in which they differ most; what they have in common tells none from another.

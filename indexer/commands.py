@@ -126,6 +126,13 @@ def _publish_aside(home: Path) -> None:
     type=click.Choice(["auto", "float32", "bfloat16"]),
     help="Of the backbone's features; auto is the fastest one that keeps the results.",
 )
+@click.option(
+    "--project",
+    default="auto",
+    show_default=True,
+    help="To how many numbers embeddings are projected for the index; auto is the fewest that find as much on the "
+    "validation pictures, none leaves them as they are.",
+)
 @click.option("--resume", is_flag=True, help="Go on where a training of this name and these options stopped.")
 @click.option("--seed", default=0, show_default=True, help="Draws the split, the order, views, and random weights.")
 @json_option
@@ -142,6 +149,7 @@ def train(
     folds: int,
     held_out: tuple[str, ...],
     precision: Literal["auto", "float32", "bfloat16"],
+    project: str,
     seed: int,
     home: Path | None,
     *,
@@ -174,6 +182,7 @@ def train(
         folds=folds,
         held_out=held_out,
         precision=precision,
+        project=project,
         resume=resume,
         heads=heads,
         tuning=tuning,

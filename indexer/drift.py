@@ -20,7 +20,7 @@ from recommender.snapshots import Snapshot, SnapshotContent
 from recommender.types import Matrix
 
 if TYPE_CHECKING:
-    from recommender.indexes.building import Vectors
+    from recommender.indexes.lists import Vectors
 
 SAMPLE = 100
 """Pictures that are asked for their neighbours. Ids are hashes: those with the smallest are as good as drawn at random,
@@ -98,11 +98,13 @@ class _Stored:
 
     def __call__(self, rows: NDArray[np.int64]) -> Matrix:
         """Return the (n, d) vectors of some rows."""
-        found = np.empty((len(rows), len(self.snapshot.index.vector(0))), np.float32)
         there = self.same[rows] >= 0
-        found[there] = self.vectors[self.same[rows[there]]]
-        for place in np.flatnonzero(~there):
-            found[place] = self.snapshot.index.vector(int(rows[place]))
+        if there.all():
+            return np.asarray(self.vectors[self.same[rows]], dtype=np.float32)
+        found = np.empty((len(rows), len(self.snapshot.index.vector(0))), np.float32)
+        if there.any():  # of another model's snapshot none, and its vectors have another length
+            found[there] = self.vectors[self.same[rows[there]]]
+        found[~there] = self.snapshot.index.vectors(rows[~there])
         return found
 
 
@@ -135,7 +137,8 @@ def _overlaps(
     `neighbours` are (asked, count) new rows of the former neighbours, -1 for one that is gone.
     """
     there = neighbours >= 0
-    near = np.einsum("qd,qkd->qk", vectors[asking], vectors[np.where(there, neighbours, 0)])
+    former = vectors[np.where(there, neighbours, 0).ravel()].reshape(*neighbours.shape, -1)
+    near = np.einsum("qd,qkd->qk", vectors[asking], former)
     return np.asarray((there & (near >= least[:, np.newaxis] - ROUNDING)).mean(axis=1))
 
 

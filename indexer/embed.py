@@ -29,16 +29,20 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.folders import flush
 from recommender.ports import Backbone
+from recommender.projection import Projection
 from recommender.types import DecodedImage, Matrix, PictureId
 
 BATCH = 16
 """Pictures that are decoded before the backbone is asked."""
 BATCH_BYTES = 64_000_000
 """Pixels, in bytes, after which it is asked all the same: a very long strip is larger than it looks."""
+PROJECTED = 1024
+"""Vectors that are projected at once: 16 MB of a network with 4,096 features."""
 FLUSHED_EVERY = 256
 """Records after which the table is flushed to the disk: a power cut costs no more than these."""
 
@@ -61,6 +65,30 @@ class StoredVectors:
 
     def __getitem__(self, index: slice | NDArray[np.int64]) -> Matrix:
         return self.project(np.ascontiguousarray(self.mapped[self.rows[index]], dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """(n, d) vectors of length 1, read as what a projection makes of them: (n, m)."""
+
+    vectors: Vectors
+    projection: Projection
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of vectors and their dimension once they are projected."""
+        return len(self.vectors), self.projection.dimension
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Matrix:
+        places = np.arange(len(self))[index]
+        found = np.empty((len(places), self.projection.dimension), dtype=np.float32)
+        for start in range(0, len(places), PROJECTED):  # what they are made of may be many times as large
+            rows = slice(start, start + PROJECTED)
+            found[rows] = self.projection.of(self.vectors[places[rows]])
+        return found
 
 
 class EmbeddingTable:

@@ -147,7 +147,8 @@ class _Material:
                     embedder.add(picture)
                     told(done, len(pictures))
             features = table.features([picture.id for picture in pictures])[:]
-        exam = Exam(pictures, numbers[rows], model.heads().consistent(), exact.space, features)
+        heads = model.heads().consistent()
+        exam = Exam(pictures, numbers[rows], heads, exact.space, features, model.projection())
         return cls(tuple(_decoded(root, training, limits)), exam)
 
 

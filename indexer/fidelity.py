@@ -17,6 +17,7 @@ from indexer.evaluation.metrics import measure
 from recommender.embeddings import EmbeddingSpace
 from recommender.heads import SPACES, Heads
 from recommender.ports import Backbone
+from recommender.projection import Projection
 from recommender.types import DecodedImage, Matrix
 
 LEAST_AGREEMENT = 0.99
@@ -38,7 +39,8 @@ BULK = 16
 class Exam:
     """What engines are examined on: pictures, the number of each one's character, and the heads that judge them.
 
-    `features` (n, d) are those of the engine that others have to agree with.
+    `features` (n, d) are those of the engine that others have to agree with; `projection` is what the model projects
+    embeddings by before they are compared, if it does.
     """
 
     pictures: Sequence[DecodedImage]
@@ -46,6 +48,7 @@ class Exam:
     heads: Heads
     space: EmbeddingSpace
     features: Matrix
+    projection: Projection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ def compare(exam: Exam, features: Matrix) -> Fidelity:
     expected, found = exam.space.embed(exam.features), exam.space.embed(features)
     reads = exam.heads.reads == "embedding"
     said = [exam.heads.probabilities(matrix) for matrix in ((expected, found) if reads else (exam.features, features))]
+    if exam.projection:
+        expected, found = exam.projection.of(expected), exam.projection.of(found)
     best = [{space: getattr(one, space).argmax(axis=1) for space in SPACES if getattr(one, space).size} for one in said]
     right = [measure(one, exam.characters, exam.heads.hierarchy) for one in said]
     gained = {

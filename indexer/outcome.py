@@ -15,7 +15,8 @@ from recommender.settings import Settings
 class ReindexReport:
     """What a reindex did. `snapshot` is None after a dry run, and where `held` says why nothing was published.
 
-    `drift` is None where there was nothing to compare with. `seconds` are those that the job waited for each stage.
+    `drift` is None where there was nothing to compare with; `index` is taken from the index's own report, and empty
+    where none was made. `seconds` are those that the job waited for each stage.
     """
 
     snapshot: str | None
@@ -31,6 +32,7 @@ class ReindexReport:
     embedded: int
     drift: Drift | None
     held: str
+    index: dict[str, Any]
     rejects: tuple[Reject, ...]
     seconds: dict[str, float]
 
@@ -50,7 +52,12 @@ class ReindexReport:
             f"{len(self.rejects)} left out, {self.embedded} newly embedded\n"
             f"{self.pictures_per_second:.0f} pictures a second; seconds: {stages}"
         )
-        return f"{text}\n{self.drift.to_text()}" if self.drift else text
+        lines = [
+            text,
+            *([_index_text(self.index)] if self.index else []),
+            *([self.drift.to_text()] if self.drift else []),
+        ]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -59,6 +66,15 @@ class ReindexReport:
             "drift": self.drift.to_json() if self.drift else None,
             "rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.rejects],
         }
+
+
+def _index_text(index: dict[str, Any]) -> str:
+    """Return one line about the index: what it is, how good, and whether it was learned anew."""
+    how = {"shared": "shared with the snapshot before", "updated": "lists kept", "built": "built"}[index["how"]]
+    moved = f", {index['moved']:,} vectors came or went since they were learned" if index["how"] == "updated" else ""
+    why = f" anew: {index['why']}" if index["why"] and index["how"] == "built" else ""
+    figures = f"recall@10 {index['recall10']:.3f}, {index['bytes_per_vector']:.0f} bytes a vector in memory"
+    return f"index {index['key']}: {figures}; {how}{moved}{why}"
 
 
 class Held(BuildError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from recommender.errors import BuildError, Corrupt
 from recommender.folders import sha256
-from recommender.indexes.building import Vectors
+from recommender.indexes.lists import Vectors
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot, write_snapshot
 from recommender.types import SnapshotInfo
 
@@ -38,11 +38,11 @@ def _require_itself(folder: Path, vectors: Vectors) -> None:
     """
     snapshot = open_snapshot(folder, sha256(folder / MANIFEST))
     rows = np.linspace(0, len(vectors) - 1, min(CHECKED, len(vectors))).astype(int)
-    for row in rows:
-        if not vectors[row].any():
+    for row, vector in zip(rows, vectors[rows] if len(rows) else (), strict=True):
+        if not vector.any():
             continue  # a picture without any feature is similar to nothing, itself included
-        nearest = snapshot.index.search(vectors[row], 1)[0]
-        if float(snapshot.index.vector(int(row)) @ vectors[row]) < ITSELF or nearest.similarity < ITSELF:
+        nearest = snapshot.index.search(vector, 1)[0]
+        if float(snapshot.index.vector(int(row)) @ vector) < ITSELF or nearest.similarity < ITSELF:
             raise Corrupt(f"picture {snapshot.picture(int(row))} does not find itself in the new index: run it again")
 
 

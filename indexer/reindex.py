@@ -7,20 +7,23 @@ transaction brings catalogue and publication up to date. Not here: how each step
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from indexer.changes import Changes
-from indexer.drift import Drift, measure_drift
-from indexer.embed import Embedder, EmbeddingTable, StoredVectors
+from indexer.drift import measure_drift
+from indexer.embed import Embedder, EmbeddingTable, Projected
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
 from indexer.outcome import Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
+from indexer.renewal import Source, with_vectors
+from indexer.split import Vectors
 from indexer.stopwatch import Stopwatch
 from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
@@ -29,16 +32,16 @@ from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
 from recommender.images import Limits
-from recommender.indexes.building import IndexOptions
+from recommender.indexes.building import IndexOptions, read_report
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
 from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot
-from recommender.types import DecodedImage, Matrix, PictureId, SnapshotInfo
+from recommender.types import DecodedImage, PictureId, SnapshotInfo
 
 FORGOTTEN = "forgotten on demand"
-BLOCK = 4096
-"""Vectors that are read at once."""
+TOLD = ("how", "why", "kind", "key", "recall10", "latency_ms", "bytes_per_vector", "build_seconds", "moved")
+"""What a reindex tells of the index's own report."""
 MANY_VALUES = 50_000
 """So many new values, beyond those that are gone, make Python look for garbage; 700 is usual."""
 
@@ -84,6 +87,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
     with clock.stage("opening"):
         model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
         backbone = choose_backbone(settings, model)
+    space = model.stored_space(backbone.space)
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         with clock.stage("scanning"), Embedder(backbone, table) as embedder:
             if options.full and not options.dry_run and (damaged := table.remove_damaged()):
@@ -93,19 +97,25 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         clock.move("scanning", "embedding", job.embedder.seconds)
         rows = rows_of(library)
         changes = Changes.between(catalogue.pictures(), rows.pictures)
+        source = _source(table, backbone.space, model)
         report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
         if options.dry_run:
             return report
-        with clock.stage("comparing"):
-            content, drift = _compared(settings, catalogue, _content(settings, model, library, backbone.space), table)
-        report = replace(report, drift=drift)
-        if not options.accept and (held := objection(settings, report)):
-            raise Held(replace(report, held=held))
-        with clock.stage("building"):
-            info = write_checked(settings.home / "snapshots", content)
+        snapshots = settings.home / "snapshots"
+        with ExitStack() as opened:
+            with clock.stage("comparing"):
+                served = _served(settings, catalogue)
+                bare = _content(settings, model, library, space)
+                content = opened.enter_context(with_vectors(bare, served, source, snapshots))
+                report = replace(report, drift=measure_drift(served, content) if served else None)
+            if not options.accept and (objected := objection(settings, report)):
+                raise Held(replace(report, held=objected))
+            with clock.stage("building"):
+                info = write_checked(snapshots, content)
         with clock.stage("publishing"):
             catalogue.publish(info, rows, same_pictures=changes.none)
-        return replace(report, snapshot=info.id)
+        index = _index_told(snapshots / info.id, shared=content.index_of is not None)
+        return replace(report, snapshot=info.id, index=index)
 
 
 def _report(
@@ -126,6 +136,7 @@ def _report(
         embedded=embedded,
         drift=None,
         held="",
+        index={},
         rejects=library.rejects,
         seconds=clock.seconds,
     )
@@ -222,24 +233,24 @@ def _content(settings: Settings, model: ModelFolder, library: Library, space: Em
     )
 
 
-def _compared(
-    settings: Settings, catalogue: Catalogue, content: SnapshotContent, table: EmbeddingTable
-) -> tuple[SnapshotContent, Drift | None]:
-    """Add the vectors, or whose index holds them already, and compare them with what is served."""
-    served = _served(settings, catalogue)
-    if served and served.holds(content):
-        content = replace(content, index_of=settings.home / "snapshots" / served.info.id)
-    else:
-        content = replace(content, vectors=_read(table.embeddings(content.pictures, content.space)))
-    return content, measure_drift(served, content) if served else None
+def _source(table: EmbeddingTable, space: EmbeddingSpace, model: ModelFolder) -> Source:
+    """Return what reads a table of the backbone's `space` as vectors that are stored."""
+    projection = model.projection()
 
+    def vectors(pictures: Sequence[PictureId]) -> Vectors:
+        embeddings = table.embeddings(pictures, space)
+        return Projected(embeddings, projection) if projection else embeddings
 
-def _read(stored: StoredVectors) -> Matrix:
-    """Read (n, d) vectors, a block at a time: what they are projected from is never held all at once."""
-    vectors = np.empty(stored.shape, np.float32)
-    for start in range(0, len(stored), BLOCK):
-        vectors[start : start + BLOCK] = stored[start : start + BLOCK]
     return vectors
+
+
+def _index_told(folder: Path, *, shared: bool) -> dict[str, Any]:
+    """Return what the report says of the index of a snapshot."""
+    report = read_report(folder)
+    if report is None:
+        return {}
+    told = report.to_json()
+    return {name: told[name] for name in TOLD} | ({"how": "shared"} if shared else {})
 
 
 def rows_of(library: Library) -> LibraryRows:

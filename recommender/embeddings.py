@@ -28,7 +28,8 @@ class EmbeddingSpace:
 
     `weights` is the SHA-256 of the backbone's weights and `preprocessing` describes how a picture becomes the
     network's input; `dimension` counts the numbers of one vector. `projection` is what is done to the input of the
-    network's last layer before it is scaled to length 1.
+    network's last layer before it is scaled to length 1; `features` counts the numbers of that input where the
+    projection leaves fewer of them.
     """
 
     backbone: str
@@ -38,11 +39,12 @@ class EmbeddingSpace:
     dimension: int
     projection: str = SIGNED_SQRT
     precision: str = "float32"
+    features: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that differ wherever two spaces differ."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def embed(self, features: Matrix) -> Matrix:
@@ -56,11 +58,17 @@ class EmbeddingSpace:
     @property
     def unprojected(self) -> EmbeddingSpace:
         """The space of the features themselves: equal for all spaces that differ only in what is made of features."""
-        return replace(self, projection=NONE)
+        return replace(self, projection=NONE, dimension=self.features or self.dimension, features=None)
+
+    def projected(self, name: str, dimension: int) -> EmbeddingSpace:
+        """Return the space that a projection of that name takes embeddings of this one to (see `projection`)."""
+        name = f"{self.projection}, {name}"
+        return replace(self, projection=name, dimension=dimension, features=self.features or self.dimension)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as a JSON object."""
-        return asdict(self)
+        """Return the fields as a JSON object; `features` only where it says something."""
+        fields = asdict(self)
+        return fields if self.features else {name: value for name, value in fields.items() if name != "features"}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:

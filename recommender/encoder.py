@@ -30,6 +30,8 @@ class ModelEncoder:
         if not is_exported_from(backbone.space, folder.space):
             require_same_space(folder.space.fingerprint, backbone.space.fingerprint, f"model {folder.name}")
         self._backbone = backbone
+        self._space = folder.stored_space(backbone.space)
+        self._projection = folder.projection()
         # Separate heads may contradict each other, and an answer must not.
         self._heads: Heads = folder.heads().consistent()
         self._calibration = folder.calibration
@@ -37,8 +39,8 @@ class ModelEncoder:
 
     @property
     def space(self) -> EmbeddingSpace:
-        """The space of the embeddings."""
-        return self._backbone.space
+        """The space of the embeddings: projected, where the model projects them."""
+        return self._space
 
     @property
     def info(self) -> ModelInfo:
@@ -53,15 +55,17 @@ class ModelEncoder:
     def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
         """Encode each picture, in order. A batch gives what single calls give."""
         features = self._backbone.features(images)
-        vectors = self.space.embed(features)
+        vectors = self._backbone.space.embed(features)
         probabilities = self._heads.probabilities(vectors if self._heads.reads == "embedding" else features)
+        stored = self._projection.of(vectors) if self._projection else vectors
         type_space, character_space, show_space = self.hierarchy.spaces
+        fingerprint = self.space.fingerprint
         encodings = []
         for row in range(len(images)):
             types = _best(type_space, probabilities.type[row])
             characters = _best(character_space, probabilities.character[row])
             shows = _best(show_space, probabilities.show[row])
-            embedding = Embedding(vectors[row], self.space.fingerprint)
+            embedding = Embedding(stored[row], fingerprint)
             encodings.append(Encoding(types, characters, shows, embedding))
         return encodings
 

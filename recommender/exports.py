@@ -90,13 +90,16 @@ class Export:
 
     @classmethod
     def of_space(cls, model: ModelFolder, fingerprint: str) -> Self:
-        """Open the export that a space is of. Raises what `open` raises, NotFound where there is none."""
+        """Open the export that a space of stored embeddings is of.
+
+        Raises what `open` raises, NotFound where there is none.
+        """
         for precision in PRECISIONS:
             try:
                 found = cls._read(model, precision)
             except SokkuriError:
                 continue  # nothing tells what it was: it is not the one that can be shown to be meant
-            if found.space.fingerprint == fingerprint:
+            if model.stored_space(found.space).fingerprint == fingerprint:
                 return cls.open(model, precision)
         raise NotFound(
             f"embeddings of space {fingerprint} were made with an export of model {model.name} that is gone, damaged "

@@ -5,6 +5,7 @@ models/<name>/
   model.json             backbone, labels, preprocessing, embedding space, training, metrics, calibration, checksums
   backbone.safetensors   the network without its last layer
   heads.safetensors      one linear layer for each label space
+  projection.safetensors where embeddings are projected for the index: mean and directions
   pictures.safetensors   which pictures the model was trained on, and which it was tested on: `split`
   folds.safetensors      where it was cross-validated: the heads of each fold
   history.csv            a line for each epoch; learning_curves.png draws them
@@ -23,6 +24,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from recommender.calibration import Calibration
@@ -32,14 +34,19 @@ from recommender.folders import check_files, sha256, shown, written_aside
 from recommender.heads import Heads
 from recommender.images import Preprocessing
 from recommender.labels import Hierarchy
+from recommender.projection import Projection, projected_name
 from recommender.types import Matrix, PictureId
 
 FORMAT = 2
+PROJECTING_FORMAT = 3
+"""That of a model with a projection: who does not know of it would store other embeddings than calibration is of."""
+FORMATS = (FORMAT, PROJECTING_FORMAT)
 MANIFEST = "model.json"
 BACKBONE = "backbone.safetensors"
 HEADS = "heads.safetensors"
 PICTURES = "pictures.safetensors"
 FOLDS = "folds.safetensors"
+PROJECTION = "projection.safetensors"
 REMEDY = "train the model again under another name (`sokkuri train LIBRARY --name NAME`)"
 
 
@@ -55,9 +62,10 @@ class ModelFolder:
         """Open a model folder. Raises NotFound, Corrupt (a file is damaged) or LabelMismatch."""
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT:
+            if manifest["format"] not in FORMATS:
                 raise Corrupt(
-                    f"{shown(path / MANIFEST)} has format {manifest['format']}, this Sokkuri reads {FORMAT}: {REMEDY}"
+                    f"{shown(path / MANIFEST)} has format {manifest['format']}, this Sokkuri reads "
+                    f"{' and '.join(map(str, FORMATS))}: {REMEDY}"
                 )
             checksums = manifest["files"]
         except FileNotFoundError:
@@ -79,7 +87,15 @@ class ModelFolder:
                 raise LabelMismatch(
                     f"{self.path / MANIFEST}: the digest of label space {space.name} does not fit: {REMEDY}"
                 )
-        _ = (self.space, self.preprocessing, self.calibration, self.untrained, self.notice, self.tells_duplicates)
+        _ = (
+            self.space,
+            self.stored_space(self.space),
+            self.preprocessing,
+            self.calibration,
+            self.untrained,
+            self.notice,
+            self.tells_duplicates,
+        )
         _ = (self.manifest["heads"]["joint"], self.manifest["heads"]["reads"])
 
     @property
@@ -94,8 +110,31 @@ class ModelFolder:
 
     @property
     def space(self) -> EmbeddingSpace:
-        """The space of the model's embeddings."""
+        """The space of the embeddings that the heads may read: those of the backbone."""
         return EmbeddingSpace.from_json(self.manifest["space"])
+
+    def stored_space(self, space: EmbeddingSpace) -> EmbeddingSpace:
+        """Return the space that is stored and searched, given the backbone's or an export's: projected, if at all."""
+        projection = self.manifest.get("projection")  # older models have none
+        if not projection:
+            return space
+        name = projected_name(projection["digest"], whitened=projection["whitened"])
+        return space.projected(name, int(projection["dimension"]))
+
+    def projection(self) -> Projection | None:
+        """Read what embeddings are projected by before they are stored or compared, or None. Raises Corrupt."""
+        said = self.manifest.get("projection")
+        if not said:
+            return None
+        try:
+            tensors = load_file(self.path / PROJECTION)
+            found = Projection.from_tensors(tensors, whitened=bool(said["whitened"]))
+            same = found.to_json() == said
+        except (OSError, SafetensorError, KeyError, IndexError):
+            same = False
+        if not same:
+            raise Corrupt(f"{shown(self.path / PROJECTION)} is not the projection of the model: {REMEDY}")
+        return found
 
     @property
     def hierarchy(self) -> Hierarchy:
@@ -194,6 +233,7 @@ class NewModel:
     pictures: TrainedPictures
     facts: dict[str, Any]
     folds: tuple[Heads, ...] = ()
+    projection: Projection | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -213,10 +253,12 @@ def write_model(path: Path, model: NewModel, save_backbone: Callable[[Path], Non
                     },
                     aside / FOLDS,
                 )
+            if model.projection:
+                save_file(model.projection.to_tensors(), aside / PROJECTION)
             for name, content in model.files.items():
                 (aside / name).write_bytes(content)
             manifest = {
-                "format": FORMAT,
+                "format": PROJECTING_FORMAT if model.projection else FORMAT,
                 "name": path.name,
                 "backbone": model.space.backbone,
                 "weights": model.weights,
@@ -224,6 +266,7 @@ def write_model(path: Path, model: NewModel, save_backbone: Callable[[Path], Non
                 | {"digests": {space.name: space.digest for space in model.heads.hierarchy.spaces}},
                 "preprocessing": model.preprocessing.to_json(),
                 "space": model.space.to_json(),
+                **({"projection": model.projection.to_json()} if model.projection else {}),
                 "heads": {"joint": model.heads.joint, "reads": model.heads.reads},
                 "fold_temperatures": [dict(heads.temperatures) for heads in model.folds],
                 "calibration": model.calibration.to_json(),

@@ -75,3 +75,7 @@ class NeighbourIndex(Protocol):
     def vector(self, row: int) -> Vector:
         """Return the stored vector of a row."""
         ...
+
+    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
+        """Return the stored vectors of some rows, in their order: (rows, dimension)."""
+        ...

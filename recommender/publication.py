@@ -13,13 +13,13 @@ from time import monotonic
 
 from recommender.capacity import Capacity
 from recommender.catalogue import Catalogue
-from recommender.errors import Busy, LabelMismatch, NoSnapshot, SokkuriError
+from recommender.errors import Busy, Corrupt, LabelMismatch, NoSnapshot, SokkuriError
 from recommender.folders import check_files
 from recommender.images import Limits
 from recommender.ports import Encoder
 from recommender.service import Recommender
 from recommender.settings import Settings
-from recommender.snapshots import open_snapshot
+from recommender.snapshots import check_mapped, open_snapshot
 from recommender.types import SnapshotInfo
 
 RETRY_SECONDS = 30.0
@@ -79,6 +79,7 @@ class Publication:
                     self._failed, self._retry_at = published, monotonic() + RETRY_SECONDS
                     self._recommender = self._open(published)
                     self._seen = published
+                    self._check_mapped(published)
                 self._failed = self._trouble = None
             except SokkuriError as error:
                 if isinstance(error, Busy):
@@ -115,7 +116,7 @@ class Publication:
     def _open(self, published: SnapshotInfo) -> Recommender:
         """Open a snapshot with its model; the model that is open already is used again where it is the same."""
         settings = self._settings
-        snapshot = open_snapshot(settings.home / "snapshots" / published.id, published.digest)
+        snapshot = open_snapshot(settings.home / "snapshots" / published.id, published.digest, mapped_later=True)
         open_now = self._recommender
         same = (snapshot.model_digest, snapshot.info.space)
         if open_now and (open_now.snapshot.model_digest, open_now.snapshot.info.space) == same:
@@ -129,6 +130,14 @@ class Publication:
                 )
             encoder = self._open_encoder(settings, published)
         return Recommender(encoder, snapshot, Limits.of(settings), self.capacity)
+
+    def _check_mapped(self, published: SnapshotInfo) -> None:
+        """Read the files that are only mapped, while requests are answered already. Raises Corrupt; then none is."""
+        try:
+            check_mapped(self._settings.home / "snapshots" / published.id, published.digest)
+        except Corrupt:
+            self._recommender = None
+            raise
 
     def _open_model(self, settings: Settings, published: SnapshotInfo) -> Encoder:
         """Open a snapshot's model, unchanged since it was trained, with the very engine of the snapshot's space."""

@@ -48,6 +48,8 @@ MAX_LIMIT = 100
 """The most results of a kind that a question may ask for."""
 CANDIDATES = 1000
 """How many neighbours are grouped into characters and shows; ten times the largest answer."""
+BLOCK = 1024
+"""Stored vectors that are held in memory at once."""
 _NO_CLASS = -2
 """The class number of a label that the snapshot does not have: no row's, not even that of an untyped one."""
 
@@ -184,8 +186,8 @@ class Recommender:
             raise NotFound(f"there is no show {show!r}: GET /api/v1/shows lists them")
         rows = np.flatnonzero(self.snapshot.show_of == number)
         total = np.zeros(self.encoder.space.dimension, dtype=np.float32)
-        for row in rows:  # one by one: the vectors of a large show would not fit into memory together
-            total += self.snapshot.index.vector(int(row))
+        for first in range(0, len(rows), BLOCK):  # the vectors of a large show would not fit into memory together
+            total += self.snapshot.index.vectors(rows[first : first + BLOCK]).sum(axis=0)
         others = replace(query.filters, exclude_shows=(*query.filters.exclude_shows, show))
         search = _Search(unit_length(total), self.snapshot.rows_passing(others), query.limit)
         return self._similar(search, self._neighbours(search))

@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt, InvalidQuery, NotFound
 from recommender.folders import check_files, sha256, shown, written_aside
-from recommender.indexes import EXACT, FILES, kind_of, open_index
-from recommender.indexes.building import IndexOptions, Vectors, build_index
+from recommender.indexes import EXACT, FILES, MAPPED, kind_of, open_index
+from recommender.indexes.building import Former, IndexOptions, build_index
+from recommender.indexes.lists import Vectors
 from recommender.labels import Hierarchy
 from recommender.ports import NeighbourIndex
 from recommender.types import TYPE_NAMES, Character, Filters, PictureId, SnapshotInfo
@@ -137,7 +138,8 @@ def _passes(character: Character, filters: Filters) -> bool:
 class SnapshotContent:
     """What a new snapshot is made of. `vectors` are unit length and in the order of `pictures`.
 
-    They are not needed where `index_of` is the folder of a snapshot with the very same ones: its index is shared.
+    They are not needed where `index_of` is the folder of a snapshot with the very same ones: its index is shared. With
+    nearly the same ones, `former` says whose lists may be kept.
     """
 
     model: str
@@ -149,6 +151,7 @@ class SnapshotContent:
     created: str
     index_of: Path | None = None
     index: IndexOptions = field(default_factory=IndexOptions)
+    former: Former | None = None
 
 
 def write_snapshot(folder: Path, content: SnapshotContent, check: Callable[[Path], None]) -> SnapshotInfo:
@@ -190,7 +193,7 @@ def _put_index(content: SnapshotContent, folder: Path) -> str:
     Returns its kind.
     """
     if content.index_of is None:
-        return build_index(folder, content.vectors, content.index).kind
+        return build_index(folder, content.vectors, content.index, content.former).kind
     for file in (content.index_of / name for name in FILES):
         if not file.exists():
             continue
@@ -201,13 +204,16 @@ def _put_index(content: SnapshotContent, folder: Path) -> str:
     return kind_of(folder)
 
 
-def open_snapshot(folder: Path, digest: str) -> Snapshot:
-    """Open a snapshot whose manifest has the SHA-256 `digest`. Raises Corrupt, naming the file that is not whole."""
-    check_files(folder, {MANIFEST: digest}, REMEDY)
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+def open_snapshot(folder: Path, digest: str, *, mapped_later: bool = False) -> Snapshot:
+    """Open a snapshot whose manifest has the SHA-256 `digest`. Raises Corrupt, naming the file that is not whole.
+
+    `mapped_later` leaves files that are only mapped to `check_mapped`: reading all of them takes seconds.
+    """
+    manifest = _read_manifest(folder, digest)
     if manifest["format"] not in FORMATS:
         raise Corrupt(f"{shown(folder)} has format {manifest['format']} and this Sokkuri reads {FORMATS}: {REMEDY}")
-    check_files(folder, manifest["files"], REMEDY)
+    later = MAPPED if mapped_later else ()
+    check_files(folder, {name: checksum for name, checksum in manifest["files"].items() if name not in later}, REMEDY)
     snapshot = Snapshot(
         info=_info(manifest, digest),
         model_digest=manifest["model_digest"],
@@ -220,6 +226,19 @@ def open_snapshot(folder: Path, digest: str) -> Snapshot:
     if len(counts) > 1:
         raise Corrupt(f"{shown(folder)} holds {sorted(counts)} pictures, depending on the file: {REMEDY}")
     return snapshot
+
+
+def check_mapped(folder: Path, digest: str) -> None:
+    """Check what `open_snapshot` left for later. Raises Corrupt, naming the file that is not whole."""
+    files = _read_manifest(folder, digest)["files"]
+    check_files(folder, {name: files[name] for name in MAPPED if name in files}, REMEDY)
+
+
+def _read_manifest(folder: Path, digest: str) -> dict[str, Any]:
+    """Read what a snapshot says of itself. Raises Corrupt unless it has the SHA-256 `digest`."""
+    check_files(folder, {MANIFEST: digest}, REMEDY)
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
 
 
 def space_of(folder: Path) -> EmbeddingSpace:

@@ -43,6 +43,7 @@ HOMES = {
         "recommender/indexes/faiss_index.py",
         "recommender/indexes/ivf_index.py",
         "recommender/indexes/building.py",
+        "recommender/indexes/lists.py",
         "recommender/indexes/tuning.py",
     ),
     "filelock": ("indexer/",),

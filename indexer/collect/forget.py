@@ -25,12 +25,13 @@ from indexer.embed import EmbeddingTable
 from indexer.holding import held
 from indexer.library import EXTENSIONS
 from indexer.publishing import write_checked
+from indexer.renewal import Renewed
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, CollectedRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BadLibrary, BuildError, Corrupt, NoSnapshot, NotFound
 from recommender.folders import sha256
-from recommender.indexes.building import IndexOptions
+from recommender.indexes.building import Former, IndexOptions
 from recommender.settings import Settings
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot
 from recommender.types import PictureId
@@ -242,20 +243,23 @@ def _publish_without(
         return None
     folder = settings.home / "snapshots" / served.id
     snapshot = open_snapshot(folder, served.digest)
-    gone = set(pictures)
-    rows = [row for row in range(len(snapshot.pictures)) if snapshot.picture(row) not in gone]
-    if not rows:
+    gone = {bytes.fromhex(picture) for picture in pictures}
+    kept = np.array([identity.tobytes() not in gone for identity in snapshot.pictures], dtype=bool)
+    rows = np.flatnonzero(kept)
+    if not len(rows):
         return None
+    vectors = Renewed(snapshot, rows, fresh=np.empty((0, len(snapshot.index.vector(0))), np.float32))
     fields = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["space"]
     content = SnapshotContent(
         model=served.model,
         model_digest=snapshot.model_digest,
         space=EmbeddingSpace.from_json({name: value for name, value in fields.items() if name != "fingerprint"}),
-        pictures=[snapshot.picture(row) for row in rows],
-        characters=[snapshot.character(row) for row in rows],
-        vectors=np.stack([snapshot.index.vector(row) for row in rows]),
+        pictures=[snapshot.picture(row) for row in rows.tolist()],
+        characters=[snapshot.character(row) for row in rows.tolist()],
+        vectors=vectors,
         created=now(),
         index=IndexOptions.of(settings),
+        former=Former(folder, vectors.moved),
     )
     info = write_checked(settings.home / "snapshots", content)
     catalogue.publish_without(info)

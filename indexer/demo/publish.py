@@ -85,7 +85,9 @@ def _trained(settings: Settings, catalogue: Catalogue, plan: Plan, world: World)
     name = model_name(plan)
     if not any(row.name == name for row in catalogue.models()):
         begun = (settings.home / "training" / name).is_dir()
-        train(settings, catalogue, world.library, TrainOptions(BACKBONE, "bundled", name=name, views=0, resume=begun))
+        # The index of a thousand pictures is small as it is, and what is known of the demo was measured on this.
+        options = TrainOptions(BACKBONE, "bundled", name=name, views=0, project="none", resume=begun)
+        train(settings, catalogue, world.library, options)
     catalogue.use_model(name)
 
 

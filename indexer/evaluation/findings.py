@@ -255,13 +255,14 @@ def find_like(subject: Subject) -> RetrievalFindings:
     tested = tested if len(tested) < len(everyone) else np.flatnonzero(subject.part != 0)
     by_dimension = []
     if len(trained) and len(tested):
-        components = Components.fit(_Chosen(subject.vectors, trained))
+        embeddings = subject.embeddings
+        components = Components.fit(_Chosen(embeddings, trained))
         gallery = np.setdiff1d(everyone, tested)
-        whole = retrieve(_items(subject, tested, subject.vectors), _items(subject, gallery, subject.vectors))
-        by_dimension.append((int(subject.vectors.shape[1]), False, whole))
+        whole = retrieve(_items(subject, tested, embeddings), _items(subject, gallery, embeddings))
+        by_dimension.append((int(embeddings.shape[1]), False, whole))
         for dimension in (one for one in DIMENSIONS if one <= components.available):
             for whiten in (False, True):
-                projected = _projected(subject.vectors, components, dimension, whiten=whiten)
+                projected = _projected(embeddings, components, dimension, whiten=whiten)
                 found = retrieve(_items(subject, tested, projected), _items(subject, gallery, projected))
                 by_dimension.append((dimension, whiten, found))
     crossed = retrieve(_across(subject, one), _across(subject, other))

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from scipy.linalg.blas import dsyrk
 from scipy.special import digamma
 
 from indexer.evaluation.scores import Interval, mean_interval
@@ -95,22 +96,32 @@ class Components:
     def fit(cls, vectors: Rows, most: int = MOST_COMPONENTS) -> Self:
         """Find the directions in which (n, d) vectors vary most, at most `most` and fewer than n of them.
 
-        Mean and covariance are summed up in float64, a block at a time; memory grows with d², not with n.
+        Mean and covariance are summed up in float64, a block at a time; memory grows with d², not with n: one matrix
+        is held, of which only one half is filled, since the other is the same.
         """
         count, dimension = vectors.shape
-        total, products = np.zeros(dimension), np.zeros((dimension, dimension))
+        total, products = np.zeros(dimension), np.zeros((dimension, dimension), order="F")
         for _, block in _blocks(vectors):
             exact = block.astype(np.float64)
             total += exact.sum(axis=0)
-            products += exact.T @ exact
+            products = dsyrk(1.0, exact.T, beta=1.0, c=products, lower=True, overwrite_c=True)
+            del block, exact  # beside the next ones they would be held twice
         mean = total / max(count, 1)
         wanted = min(most, dimension, count - 1)
         if wanted < 1:
             return cls(mean, np.zeros((dimension, 0)), np.zeros(0))
-        covariance = products / count - np.outer(mean, mean)
-        variances, directions = eigh(covariance, subset_by_index=(dimension - wanted, dimension - 1), overwrite_a=True)
+        products /= count
+        for column in range(dimension):
+            products[:, column] -= mean * mean[column]
+        variances, directions = eigh(
+            products, lower=True, subset_by_index=(dimension - wanted, dimension - 1), overwrite_a=True
+        )
         varied = variances > NO_VARIANCE
         return cls(mean, directions[:, varied][:, ::-1], variances[varied][::-1])
+
+    def spread(self, dimension: int) -> NDArray[np.float64]:
+        """Return what whitening divides the first components by: their standard deviations, with DAMPING."""
+        return np.asarray(np.sqrt(self.variances[:dimension] + DAMPING * self.variances[0]))
 
     def project(self, vectors: Rows, dimension: int, *, whiten: bool) -> Matrix:
         """Return (n, dimension) unit-length vectors along the first components; one at the mean becomes zeros.
@@ -123,7 +134,7 @@ class Components:
             raise ValueError(f"there are {self.available} components: {dimension} of them cannot be had")
         matrix = self.directions[:, :dimension]
         if whiten:
-            matrix = matrix / np.sqrt(self.variances[:dimension] + DAMPING * self.variances[0])
+            matrix = matrix / self.spread(dimension)
         projected = np.empty((len(vectors), dimension), dtype=np.float32)
         for rows, block in _blocks(vectors):
             projected[rows] = (block - self.mean) @ matrix

@@ -246,7 +246,7 @@ def _likes_section(likes: RetrievalFindings) -> Section:
 
 
 def _finding(likes: RetrievalFindings) -> Table:
-    """Return how well the whole embedding finds the like."""
+    """Return how well the like is found by what is stored: the projected embedding, where the model projects it."""
     rows = [
         (
             title,

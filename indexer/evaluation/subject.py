@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embed import Embedder, EmbeddingTable
+from indexer.embed import Embedder, EmbeddingTable, Projected
 from indexer.gather import Gatherer, Views
 from indexer.library import Library
 from indexer.progress import say
@@ -49,12 +49,14 @@ class Subject:
 
     `everybody` are the characters of library and model together, `characters` (n,) each entry's number among them,
     `known` whether the model knows it, `part` the part that it had in training (HELD_OUT: none), `group` its
-    near-duplicate group. `vectors` holds the entries' embeddings, `inputs` what the heads read.
+    near-duplicate group. `embeddings` holds the entries' embeddings, `vectors` what is stored and compared of these,
+    which is the same unless the model projects them, and `inputs` what the heads read.
     """
 
     model: ModelFolder
     library: Library
     everybody: Hierarchy
+    embeddings: Vectors
     vectors: Vectors
     inputs: Vectors
     characters: NDArray[np.int64]
@@ -97,7 +99,7 @@ class Subject:
         return ~self.known
 
     def embedded(self, rows: NDArray[np.int64]) -> Part:
-        """Return the embeddings of some entries, numbered among everybody."""
+        """Return what is compared of some entries, numbered among everybody."""
         return Part(self.vectors, rows, self.characters[rows])
 
     def read(self, rows: NDArray[np.int64]) -> Part:
@@ -143,8 +145,8 @@ class Bench:
         with EmbeddingTable.open(self.settings.home, model.space) as table:
             library = Gatherer(self.settings, self.catalogue, backbone, table).library(root, Views({})).library
             pictures = [entry.id for entry in library.entries]
-            vectors = table.embeddings(pictures, model.space)
-            inputs = vectors if model.heads().reads == "embedding" else table.features(pictures)
+            embeddings = table.embeddings(pictures, model.space)
+            inputs = embeddings if model.heads().reads == "embedding" else table.features(pictures)
         known_characters = {one.label: one for one in model.hierarchy.characters}
         found = {one.label: one for one in library.hierarchy.characters}
         everybody = Hierarchy.of((known_characters | found).values())
@@ -160,13 +162,14 @@ class Bench:
             model=model,
             library=library,
             everybody=everybody,
-            vectors=vectors,
+            embeddings=embeddings,
+            vectors=_projected(embeddings, model),
             inputs=inputs,
             characters=numbers_of(everybody, library.entries),
             known=known,
             part=part,
             fold=fold,
-            group=near_duplicate_groups(hashes, vectors if model.tells_duplicates else None),
+            group=near_duplicate_groups(hashes, embeddings if model.tells_duplicates else None),
         )
 
     def altered(
@@ -185,7 +188,7 @@ class Bench:
             }
 
     def nobody(self, subject: Subject, backbone: TorchBackbone) -> tuple[Part, Part]:
-        """Return pictures that show nobody: as the heads read them, and embedded."""
+        """Return pictures that show nobody: as the heads read them, and as they are compared."""
         identities = [nothing_id(number) for number in FRESH]
         with EmbeddingTable.open(self.settings.home, subject.model.space) as table:
             with Embedder(backbone, table) as embedder:
@@ -195,7 +198,13 @@ class Bench:
             embedded = table.embeddings(identities, subject.model.space)
             read = embedded if subject.model.heads().reads == "embedding" else table.features(identities)
         nobody = np.full(len(identities), HELD_OUT, dtype=np.int64)
-        return Part.of(read, nobody), Part.of(embedded, nobody)
+        return Part.of(read, nobody), Part.of(_projected(embedded, subject.model), nobody)
+
+
+def _projected(embeddings: Vectors, model: ModelFolder) -> Vectors:
+    """Return what a model stores and compares of embeddings."""
+    projection = model.projection()
+    return Projected(embeddings, projection) if projection else embeddings
 
 
 def _tell_changes(model: ModelFolder, library: Library) -> None:

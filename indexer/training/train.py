@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from safetensors import SafetensorError
 
-from indexer.embed import EmbeddingTable
+from indexer.embed import EmbeddingTable, Projected
 from indexer.gather import Gatherer, Views, stored
 from indexer.library import LIBRARY_LIMITS, Library, first_pictures, require_library
 from indexer.progress import Told, progress, say
@@ -30,7 +30,9 @@ from indexer.training.checkpoint import Run, plain_reason
 from indexer.training.fit import CHOOSING, FINAL, REHEARSAL, FitOptions, Fitted, Watch, fit
 from indexer.training.heads import Epoch, HeadOptions
 from indexer.training.history import FINETUNING, HEADS, Row, files, rows_of
+from indexer.training.outcome import TrainReport
 from indexer.training.precision import SAMPLE, choose_precision
+from indexer.training.projecting import choose_projection, wanted_dimension
 from indexer.training.tuning import TuneOptions, tune
 from indexer.training.weights import LoadedBackbone, load_backbone
 from indexer.workplace import now
@@ -40,6 +42,7 @@ from recommender.errors import BadLibrary, BuildError
 from recommender.images import Limits
 from recommender.labels import Hierarchy
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
+from recommender.projection import Projection
 from recommender.settings import Settings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -71,7 +74,8 @@ class TrainOptions:
 
     `views` counts the random views of each picture. `held_out` are labels, `<show>` or `<show>/<character>`, that the
     model is not to know. `folds` asks for cross-validation. `precision` is that of the backbone's features, `auto` the
-    fastest that keeps the results. `resume` goes on where a run of this name stopped.
+    fastest that keeps the results. `project` is auto, none, or the number of dimensions that embeddings are projected
+    to for the index. `resume` goes on where a run of this name stopped.
     """
 
     backbone: str = "vgg19"
@@ -82,58 +86,10 @@ class TrainOptions:
     folds: int = 0
     held_out: tuple[str, ...] = ()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    project: str = "auto"
     resume: bool = False
     heads: HeadOptions = field(default_factory=HeadOptions)
     tuning: TuneOptions = field(default_factory=TuneOptions)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """What came of it. `seconds` are those of each stage; `embedded` counts pictures and views."""
-
-    model: ModelFolder
-    library: Library
-    embedded: int
-    metrics: dict[str, Any]
-    seconds: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON object."""
-        return {
-            "model": self.model.name,
-            "notice": self.model.notice or None,
-            "pictures": len(self.library.entries),
-            "embedded": self.embedded,
-            "metrics": self.metrics,
-            "rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.library.rejects],
-            "seconds": self.seconds,
-        }
-
-    def to_text(self) -> str:
-        """Return the report for people."""
-        metrics, training = self.metrics, self.model.manifest["training"]
-        where = "on the test part" if metrics["part"] == "test" else f"over {training['folds']} folds"
-        lines = [f"{f'accuracy {where}':<44} {'right':>6}  pictures"]
-        lines += [_row(space, metrics[space]) for space in ("type", "show", "character")]
-        lines += [_row(f"  characters of {show}", row) for show, row in metrics["characters_by_show"].items()]
-        pictures = training["split"]["pictures"]
-        parts = ", ".join(f"{count} {name}" for name, count in pictures.items() if count)
-        lines.append(
-            f"{len(self.library.entries)} pictures ({parts}); a split by picture would have shown "
-            f"{training['split']['leaks_of_naive_split']} near-duplicates of test pictures while training"
-        )
-        if not metrics["character"]["pictures"]:
-            lines.append("nothing was tested: the library is too small for a test part; --folds tests every picture")
-        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
-        lines.append(f"{self.embedded} pictures and views newly embedded; seconds: {stages}")
-        lines.append(f"model {self.model.name} is in use: now `sokkuri reindex {self.library.root}`")
-        return "\n".join(lines)
-
-
-def _row(title: str, row: dict[str, Any]) -> str:
-    """Return a line of the table of accuracies."""
-    accuracy = "-" if row["accuracy"] is None else f"{row['accuracy']:.3f}"
-    return f"{title:<44} {accuracy:>6}  {row['pictures']:>8}"
 
 
 def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOptions) -> TrainReport:
@@ -157,10 +113,14 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
         clock.lap("backbone")
         seen = job.look(options.views, seen)
         clock.lap("new embeddings")
-    fitted = _fit(seen.samples, run, options)
+    with progress("trying projections", "projection", keep=False) as told:
+        choice = choose_projection(seen.samples, options.project, told)
+    clock.lap("projection")
+    fitted = _fit(_projected(seen.samples, choice.projection), run, options)
     clock.lap("heads")
     history = [*rows_of(FINETUNING, tuned), *rows_of(HEADS, fitted.history)]
-    model = _write(path, job, seen, fitted, history)
+    fitted = replace(fitted, metrics=fitted.metrics | {"projection": choice.to_json()})
+    model = _write(path, job, seen, fitted, history, choice.projection)
     catalogue.add_model(_row_of(model, loaded), use=True)
     run.forget()
     clock.lap("writing")
@@ -252,6 +212,13 @@ class _Job:
         return run
 
 
+def _projected(samples: Samples, projection: Projection | None) -> Samples:
+    """Let similarities be those of projected embeddings, which answers show; heads read what they read."""
+    if projection is None:
+        return samples
+    return replace(samples, stored=replace(samples.stored, vectors=Projected(samples.stored.vectors, projection)))
+
+
 def _fit(samples: Samples, run: Run, options: TrainOptions) -> Fitted:
     """Train the heads where a person looks on."""
     fitting = FitOptions(options.heads, options.folds, refit=options.recipe == "joint")
@@ -292,7 +259,9 @@ class _Bars:
         self._told(done, total, f"loss {epoch.training_loss:.3f}{accuracy}")
 
 
-def _write(path: Path, job: _Job, seen: _Seen, fitted: Fitted, history: list[Row]) -> ModelFolder:
+def _write(
+    path: Path, job: _Job, seen: _Seen, fitted: Fitted, history: list[Row], projection: Projection | None
+) -> ModelFolder:
     """Write the model folder. Raises BuildError where the disk is full or the name was taken meanwhile."""
     samples, backbone = seen.samples, seen.backbone
     pictures = TrainedPictures(tuple(entry.id for entry in seen.library.entries), samples.split.part, fitted.fold)
@@ -305,6 +274,7 @@ def _write(path: Path, job: _Job, seen: _Seen, fitted: Fitted, history: list[Row
         pictures=pictures,
         facts=_facts(job, seen, fitted, history),
         folds=fitted.fold_heads,
+        projection=projection,
         files=files(history, fitted.best),
     )
     try:
@@ -351,7 +321,8 @@ def _row_of(model: ModelFolder, loaded: LoadedBackbone) -> ModelRow:
 
 
 def _check(options: TrainOptions) -> None:
-    """Raise BuildError where options contradict each other."""
+    """Raise BuildError where options contradict each other, or mean nothing."""
+    wanted_dimension(options.project)
     if options.folds == 1 or options.folds < 0:
         raise BuildError("--folds takes 2 or more: each fold is tested by a model of the others")
     if options.folds and options.tuning.unfreeze != "none":

@@ -44,7 +44,7 @@ def open_encoder(settings: Settings, name: str, space: str | None = None) -> Mod
     """
     _require_engine(settings)
     folder = ModelFolder.open(settings.home / "models" / name)
-    if space in (None, folder.space.fingerprint):
+    if space in (None, folder.stored_space(folder.space).fingerprint):
         return ModelEncoder(folder, _torch(folder, settings))
     return ModelEncoder(folder, _openvino(Export.of_space(folder, str(space)), folder, settings))
 

@@ -14,6 +14,8 @@ EXACT, IVF = "exact", "ivf"
 
 FILES = ("index.json", "index.faiss", "centre.npy", "vectors.npy")
 """All files that an index may consist of, whatever its kind."""
+MAPPED = ("vectors.npy",)
+"""Those of which only what is compared is read."""
 
 
 def kind_of(folder: Path) -> str:

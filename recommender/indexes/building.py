@@ -3,20 +3,20 @@
 Exact search serves while it is fast enough. Then an inverted file holds codes of one bit a number (RaBitQ: Gao and
 Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound", 2024), or of a few bytes a vector
 (product quantisation: Jégou, Douze and Schmid, "Product Quantization for Nearest Neighbor Search", 2011) where memory
-is short; either only finds candidates, which are compared exactly. Not here: the search (`faiss_index`, `ivf_index`),
-and how far it has to look (`tuning`).
+is short; either only finds candidates, which are compared exactly. Where few vectors came or went, the lists of the
+index before are filled anew instead of being learned anew, while they find as much. Not here: the search
+(`faiss_index`, `ivf_index`), the parts of an inverted file (`lists`), and how far a search has to look (`tuning`).
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -24,47 +24,27 @@ import numpy as np
 from recommender.errors import BuildError, SettingError
 from recommender.indexes import EXACT, IVF
 from recommender.indexes.faiss_index import FaissIndex
-from recommender.indexes.ivf_index import CENTRE, LISTS, REPORT, VECTORS, Effort, IvfIndex, Stored
-from recommender.indexes.tuning import Truth, latency, truth_of, tune
+from recommender.indexes.ivf_index import CENTRE, LISTS, REPORT, VECTORS, Effort, Efforts, IvfIndex, Stored
+from recommender.indexes.lists import FEWEST, Vectors, blocks, fill, learned, scale_of, store
+from recommender.indexes.tuning import Truth, Tuned, latency, measured, truth_of, tune
 from recommender.settings import Settings
 
+FLAT = "Flat"
+"""The key of exact search, as FAISS's index factory names it."""
+BUILT, UPDATED = "built", "updated"
+"""Lists that were learned for this index, and those of a former one."""
 EXACT_NUMBERS = 2**24
 """Numbers in all vectors together up to which every search compares with each: 65,536 × 256, about 5 ms."""
-FEWEST = 10_000
-"""Fewer vectors than these cannot be sorted into lists that are worth it: they are compared with each as well."""
-BLOCK = 2**24
-"""Numbers that are in memory at a time while an index is built: 64 MB of float32."""
-WIDEST = 32_767
-"""The largest number that 16 bits hold."""
-POINTS = 40
-"""Vectors for each list that the lists are learned from; FAISS asks for 39 at least."""
-ROUNDS = 8
-"""Rounds of k-means: later ones hardly move the lists."""
-POINTS_NUMBERS = 2**27
-"""The most numbers that lists are learned from: 512 MB of float32."""
 PQ_BITS = 8
 """Bits of one code of product quantisation: a byte."""
-PQ_ROUNDS = 6
-"""Rounds of k-means for the codes of product quantisation."""
 SHORTEST = 4
 """Bytes of the shortest code of product quantisation: shorter ones tell too little apart."""
 ROW_NUMBER = 8
 """Bytes in which FAISS keeps the row of each code."""
-
-
-class Vectors(Protocol):
-    """(n, d) float32 vectors that need not be in memory: only blocks of rows are read."""
-
-    @property
-    def shape(self) -> Any:
-        """The number of vectors and their dimension."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Any, /) -> Any:
-        """Return the rows of a slice or an array of their numbers as a matrix."""
-        ...
+MOST_MOVED = 0.2
+"""Where more vectors than this share came or went since the lists were learned, they are learned anew."""
+SLACK = 0.005
+"""How much less recall than before counts as luck: two samples of 256 vectors differ by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +68,9 @@ class IndexReport:
     """What was built and how good it is. Latencies are medians in ms for ten results, one query at a time.
 
     `recall10` and `recall1000` are shares of the true nearest that are found, of stored vectors that are asked for and
-    not counted themselves; bytes are those of one vector, in memory and in the file that is only mapped.
+    not counted themselves; bytes are those of one vector, in memory and in the file that is only mapped. `how` is
+    BUILT or UPDATED, and `why` says what former lists could not serve for. The lists were learned when there were
+    `learned_from` vectors; `moved` came or went since.
     """
 
     kind: str
@@ -107,26 +89,63 @@ class IndexReport:
     step: float = 0.0
     few: Effort | None = None
     many: Effort | None = None
+    how: str = BUILT
+    why: str = ""
+    learned_from: int = 0
+    moved: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
         return asdict(self)
 
 
-def build_index(folder: Path, vectors: Vectors, options: IndexOptions | None = None) -> IndexReport:
-    """Build an index of unit vectors in a folder, measure it against exact search, and write the report beside it.
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The index of an earlier snapshot with nearly the same vectors, of which `moved` came or went since then."""
 
-    Raises BuildError where no index fits into the memory that the options allow.
+    folder: Path
+    moved: int
+
+
+def build_index(
+    folder: Path, vectors: Vectors, options: IndexOptions | None = None, former: Former | None = None
+) -> IndexReport:
+    """Make an index of unit vectors in a folder, measure it against exact search, and write the report beside it.
+
+    The lists of a `former` one are kept where they still serve. Raises BuildError where no index fits into the memory
+    that the options allow.
     """
     options = options or IndexOptions()
     started = perf_counter()
     key = _chosen(vectors.shape[0], vectors.shape[1], options)
-    build = _build_exact if key == "Flat" else _build_ivf
-    report = build(folder, vectors, key, options)
-    report |= {"vectors": vectors.shape[0], "dimension": vectors.shape[1], "target_recall": options.target_recall}
-    made = IndexReport(**report, key=key, build_seconds=perf_counter() - started)
+    facts = _build_exact(folder, vectors) if key == FLAT else _build_ivf(folder, vectors, key, options, former)
+    facts |= {"vectors": vectors.shape[0], "dimension": vectors.shape[1], "target_recall": options.target_recall}
+    made = IndexReport(**facts, build_seconds=perf_counter() - started)
     (folder / REPORT).write_text(json.dumps(made.to_json(), indent=1), encoding="utf-8")
     return made
+
+
+def read_report(folder: Path) -> IndexReport | None:
+    """Read the report beside an index; None where there is none, or one of another Sokkuri."""
+    try:
+        fields = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        efforts = {name: fields[name] and Effort(**fields[name]) for name in ("few", "many")}
+        return IndexReport(**fields | efforts)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def still_fits(folder: Path, options: IndexOptions) -> bool:
+    """Tell whether an index is what would be made of its vectors with these options. Raises BuildError as building."""
+    report = read_report(folder)
+    if report is None or _codes(report.key) != _codes(_chosen(report.vectors, report.dimension, options)):
+        return False
+    return report.key == FLAT or report.target_recall == options.target_recall
+
+
+def _codes(key: str) -> str:
+    """Return what a key says of the codes: how many lists there are grows with the library."""
+    return key.rpartition(",")[2]
 
 
 def _chosen(count: int, dimension: int, options: IndexOptions) -> str:
@@ -134,7 +153,7 @@ def _chosen(count: int, dimension: int, options: IndexOptions) -> str:
     allowed = options.max_memory or 2**63
     exact = 4 * count * dimension
     if exact <= allowed and (count < FEWEST or count * dimension <= options.exact_numbers):
-        return "Flat"
+        return FLAT
     if count >= FEWEST:
         lists = round(2 * sqrt(count))
         spare = (allowed - 4 * lists * dimension) / count - ROW_NUMBER
@@ -156,14 +175,15 @@ def _rabitq_bytes(dimension: int) -> int:
     return (dimension + 7) // 8 + 8
 
 
-def _build_exact(folder: Path, vectors: Vectors, key: str, options: IndexOptions) -> dict[str, Any]:  # noqa: ARG001  # the shape of a builder
+def _build_exact(folder: Path, vectors: Vectors) -> dict[str, Any]:
     """Build an index that compares with every vector."""
-    index = FaissIndex.build(vectors[:])
+    index = FaissIndex.of_blocks(vectors.shape[1], (vectors[rows] for rows in blocks(vectors.shape)))
     index.save(folder / LISTS)
     took = latency(index, vectors)
     size = (folder / LISTS).stat().st_size / max(1, vectors.shape[0])
     return {
         "kind": EXACT,
+        "key": FLAT,
         "recall10": 1.0,
         "recall1000": 1.0,
         "latency_ms": took,
@@ -174,92 +194,120 @@ def _build_exact(folder: Path, vectors: Vectors, key: str, options: IndexOptions
     }
 
 
-def _build_ivf(folder: Path, vectors: Vectors, key: str, options: IndexOptions) -> dict[str, Any]:
-    """Build lists of codes and the file of vectors, and tune how far a search looks."""
-    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
-    started = perf_counter()
-    stored = _stored(folder / VECTORS, vectors)
-    np.save(folder / CENTRE, stored.centre)
-    written = perf_counter()
-    lists = _trained(key, stored)
-    trained = perf_counter()
-    for rows in _blocks(vectors.shape):
-        lists.add(stored.less_centre(rows))
-    faiss.write_index(lists, str(folder / LISTS))
-    filled = perf_counter()
-    truth = truth_of(vectors, _blocks(vectors.shape))
-    found = tune(lambda efforts: IvfIndex(lists, stored, efforts), truth, int(lists.nlist), options.target_recall)
-    return {
-        "kind": IVF,
-        "recall10": found.recall_few,
-        "recall1000": found.recall_many,
-        "latency_ms": found.latency_ms,
-        "exact_latency_ms": _exact_latency(vectors, truth),
-        "bytes_per_vector": ((folder / LISTS).stat().st_size + stored.centre.nbytes) / vectors.shape[0],
-        "mapped_bytes_per_vector": 2.0 * vectors.shape[1],
-        "seconds": {
-            "store": written - started,
-            "train": trained - written,
-            "add": filled - trained,
-            "measure": perf_counter() - filled,
-        },
-        "step": stored.step,
-        "few": found.efforts.few,
-        "many": found.efforts.many,
-    }
+def _build_ivf(
+    folder: Path, vectors: Vectors, key: str, options: IndexOptions, former: Former | None
+) -> dict[str, Any]:
+    """Build lists of codes and the file of vectors, and measure; former lists are kept where they serve."""
+    attempt = _Attempt(folder, vectors, options)
+    if former is None:
+        return attempt.anew(key, "")
+    report = read_report(former.folder)
+    if report is None or _codes(report.key) != _codes(key):
+        return attempt.anew(key, "another kind of index than before")
+    moved = report.moved + former.moved
+    if moved > MOST_MOVED * report.learned_from:
+        return attempt.anew(key, f"{moved:,} vectors came or went since the lists were learned")
+    why = attempt.kept(former.folder, replace(report, moved=moved))
+    return attempt.facts or attempt.anew(key, why)
 
 
-def _blocks(shape: Any) -> Iterator[slice]:
-    """Give the rows of a matrix of this shape in blocks of BLOCK numbers."""
-    step = max(1, BLOCK // shape[1])
-    for first in range(0, shape[0], step):
-        yield slice(first, min(first + step, shape[0]))
+class _Attempt:
+    """Making an inverted file in a folder: first with lists that are there, then with new ones."""
 
+    def __init__(self, folder: Path, vectors: Vectors, options: IndexOptions) -> None:
+        self._folder, self._vectors, self._options = folder, vectors, options
+        self._seconds: dict[str, float] = {}
+        self._since = perf_counter()
+        self.facts: dict[str, Any] = {}
 
-def _stored(file: Path, vectors: Vectors) -> Stored:
-    """Write the vectors less their mean to a file, in the finest steps that 16 bits allow, and return them mapped."""
-    total = np.zeros(vectors.shape[1], dtype=np.float64)
-    lowest = np.full(vectors.shape[1], np.inf, dtype=np.float32)
-    highest = -lowest
-    for rows in _blocks(vectors.shape):
-        block = vectors[rows]
-        total += block.sum(axis=0, dtype=np.float64)
-        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
-    centre = (total / vectors.shape[0]).astype(np.float32)
-    widest = float(np.maximum(highest - centre, centre - lowest).max())
-    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.int16, shape=tuple(vectors.shape))
-    stored = Stored(centre, max(widest, 1e-9) / WIDEST, mapped)
-    for rows in _blocks(vectors.shape):
-        mapped[rows] = stored.rounded(vectors[rows])
-    mapped.flush()
-    return stored
+    def _lap(self, stage: str) -> None:
+        now = perf_counter()
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
+        self._since = now
 
+    @cached_property
+    def _truth(self) -> Truth:
+        return truth_of(self._vectors, blocks(self._vectors.shape))
 
-def _trained(key: str, stored: Stored) -> Any:
-    """Return empty lists of codes, learned from a sample of the stored vectors."""
-    count, dimension = stored.offsets.shape
-    lists: Any = faiss.index_factory(dimension, key)
-    lists.cp.niter, lists.cp.max_points_per_centroid = ROUNDS, POINTS
-    most = min(count, max(FEWEST, POINTS * lists.nlist), POINTS_NUMBERS // dimension)
-    rows = np.sort(np.random.default_rng(0).choice(count, most, replace=False))
-    sample = stored.less_centre(rows)
-    if not hasattr(lists, "pq"):
-        lists.train(sample)
-        return lists
-    # The codes are learned in steps so short that threads would mostly wait for one another.
-    lists.train_q1(len(sample), faiss.swig_ptr(sample), False, lists.metric_type)
-    lists.pq.cp.niter = PQ_ROUNDS
-    faiss.omp_set_num_threads(1)
-    lists.train(sample)
-    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
-    return lists
+    def kept(self, folder: Path, report: IndexReport) -> str:
+        """Try the lists of another folder; afterwards there are facts, or it returns why they do not serve.
+
+        `report` is that of the folder, its `moved` as it is now.
+        """
+        lists: Any = faiss.read_index(str(folder / LISTS))
+        centre = np.load(folder / CENTRE, allow_pickle=False)
+        stored = store(self._folder / VECTORS, self._vectors, centre, report.step)
+        if stored is None:
+            return "a vector lies too far out"
+        self._lap("store")
+        fill(lists, stored, self._folder / LISTS)
+        self._lap("add")
+        least = min(self._options.target_recall, report.recall10) - SLACK
+
+        def index_with(efforts: Efforts) -> IvfIndex:
+            return IvfIndex(lists, stored, efforts)
+
+        same_target = self._options.target_recall == report.target_recall
+        found = None
+        if same_target and report.few and report.many:
+            found = measured(index_with, self._truth, Efforts(report.few, report.many))
+        if found is None or found.recall_few < least:
+            found = tune(index_with, self._truth, int(lists.nlist), self._options.target_recall)
+        if same_target and found.recall_few < least:
+            self._lap("measure")
+            return f"its recall fell from {report.recall10:.3f} to {found.recall_few:.3f}"
+        self._finish(report.key, stored, found)
+        self.facts |= {"how": UPDATED, "learned_from": report.learned_from, "moved": report.moved}
+        return ""
+
+    def anew(self, key: str, why: str) -> dict[str, Any]:
+        """Learn the lists from the vectors, and return the facts."""
+        centre, step = scale_of(self._vectors)
+        stored = store(self._folder / VECTORS, self._vectors, centre, step)
+        if stored is None:
+            raise BuildError("a vector changed while the index was built: run it again")
+        self._lap("store")
+        lists = learned(key, stored)
+        self._lap("train")
+        fill(lists, stored, self._folder / LISTS)
+        self._lap("add")
+        found = tune(
+            lambda efforts: IvfIndex(lists, stored, efforts),
+            self._truth,
+            int(lists.nlist),
+            self._options.target_recall,
+        )
+        self._finish(key, stored, found)
+        self.facts |= {"why": why, "learned_from": self._vectors.shape[0]}
+        return self.facts
+
+    def _finish(self, key: str, stored: Stored, found: Tuned) -> None:
+        """Put down what is true of either."""
+        np.save(self._folder / CENTRE, stored.centre)
+        exact = _exact_latency(self._vectors, self._truth)
+        self._lap("measure")
+        count, dimension = self._vectors.shape
+        self.facts = {
+            "kind": IVF,
+            "key": key,
+            "recall10": found.recall_few,
+            "recall1000": found.recall_many,
+            "latency_ms": found.latency_ms,
+            "exact_latency_ms": exact,
+            "bytes_per_vector": ((self._folder / LISTS).stat().st_size + stored.centre.nbytes) / count,
+            "mapped_bytes_per_vector": 2.0 * dimension,
+            "seconds": self._seconds,
+            "step": stored.step,
+            "few": found.efforts.few,
+            "many": found.efforts.many,
+        }
 
 
 def _exact_latency(vectors: Vectors, truth: Truth) -> float:
     """Return how long comparing with every vector takes, in ms, on one thread; reading them does not count."""
     faiss.omp_set_num_threads(1)
     total = 0.0
-    for rows in _blocks(vectors.shape):
+    for rows in blocks(vectors.shape):
         block = vectors[rows]
         started = perf_counter()
         faiss.knn(truth.queries[:1], block, 1, faiss.METRIC_INNER_PRODUCT)

@@ -5,6 +5,7 @@ Not here: what the rows mean (`snapshots`) or how they were embedded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,8 +27,14 @@ class FaissIndex:
     @classmethod
     def build(cls, vectors: Matrix) -> Self:
         """Index an (n, d) float32 matrix, row by row."""
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        return cls.of_blocks(vectors.shape[1], [vectors])
+
+    @classmethod
+    def of_blocks(cls, dimension: int, blocks: Iterable[Matrix]) -> Self:
+        """Index vectors that come in blocks of rows."""
+        index = faiss.IndexFlatIP(dimension)
+        for block in blocks:
+            index.add(np.ascontiguousarray(block, dtype=np.float32))
         return cls(index)
 
     @classmethod
@@ -73,3 +80,9 @@ class FaissIndex:
     def vector(self, row: int) -> Vector:
         """Return the stored vector of a row."""
         return np.asarray(self._index.reconstruct(row), dtype=np.float32)
+
+    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
+        """Return the stored vectors of some rows."""
+        if not len(rows):
+            return np.empty((0, self.dimension), dtype=np.float32)
+        return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(rows)), dtype=np.float32)

@@ -75,13 +75,17 @@ class Stored:
     step: float
     offsets: NDArray[np.int16]
 
-    def rounded(self, vectors: Matrix) -> NDArray[np.int16]:
-        """Return vectors as they are stored."""
-        return np.asarray(np.rint((vectors - self.centre) / np.float32(self.step)), dtype=np.int16)
+    def steps(self, vectors: Matrix) -> Matrix:
+        """Return vectors as they are stored, in whole steps from the centre, should 16 bits hold them."""
+        steps = np.asarray(vectors - self.centre, dtype=np.float32)
+        steps /= np.float32(self.step)
+        return np.rint(steps, out=steps)
 
     def less_centre(self, rows: Any) -> Matrix:
         """Return the vectors of some rows less the centre, float32."""
-        return np.asarray(self.offsets[rows], dtype=np.float32) * np.float32(self.step)
+        found = np.array(self.offsets[rows], dtype=np.float32)
+        found *= np.float32(self.step)
+        return found
 
 
 class IvfIndex:
@@ -134,6 +138,12 @@ class IvfIndex:
     def vector(self, row: int) -> Vector:
         """Return the stored vector of a row, to the precision that is stored."""
         return np.asarray(self._stored.centre + self._stored.less_centre(row), dtype=np.float32)
+
+    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
+        """Return the stored vectors of some rows, to the precision that is stored."""
+        found = self._stored.less_centre(rows)
+        found += self._stored.centre
+        return found
 
     def probed(self, vector: Vector, count: int, probes: int, rows: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Return up to `count` rows by their codes, best first, of the `probes` lists nearest to a vector."""

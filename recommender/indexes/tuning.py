@@ -37,6 +37,10 @@ class Truth:
     rows: NDArray[np.int64]
     nearest: NDArray[np.int64]
 
+    def first(self, count: int) -> Truth:
+        """Return the first so many queries."""
+        return Truth(self.queries[:count], self.rows[:count], self.nearest[:count])
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -75,12 +79,15 @@ def tune(index_with: Callable[[Efforts], IvfIndex], truth: Truth, lists: int, ta
     """
     index = index_with(Efforts(Effort(1, 1), Effort(1, 1)))
     few = _least_effort(index, truth, lists, target, FEW)
-    many_truth = Truth(truth.queries[:ASKED_MANY], truth.rows[:ASKED_MANY], truth.nearest[:ASKED_MANY])
-    many = _least_effort(index, many_truth, lists, min(target, RECALL_MANY), MANY)
-    efforts = Efforts(few, many)
-    tuned = index_with(efforts)
-    recall_few, took = _measured(tuned, truth, FEW)
-    recall_many, _ = _measured(tuned, many_truth, MANY)
+    many = _least_effort(index, truth.first(ASKED_MANY), lists, min(target, RECALL_MANY), MANY)
+    return measured(index_with, truth, Efforts(few, many))
+
+
+def measured(index_with: Callable[[Efforts], IvfIndex], truth: Truth, efforts: Efforts) -> Tuned:
+    """Return what some efforts are worth."""
+    index = index_with(efforts)
+    recall_few, took = _measured(index, truth, FEW)
+    recall_many, _ = _measured(index, truth.first(ASKED_MANY), MANY)
     return Tuned(efforts, recall_few, recall_many, took)
 
 

@@ -12,9 +12,10 @@ import torch
 
 from recommender.calibration import LEVELS, Calibration, Certainty, Nearness
 from recommender.encoder import ModelEncoder
+from recommender.encoders import open_encoder
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone, network
-from recommender.errors import SpaceMismatch
+from recommender.errors import NotFound, SpaceMismatch
 from recommender.exports import PRECISIONS
 from recommender.heads import SPACES, Heads, Input
 from recommender.images import Preprocessing, decode
@@ -22,6 +23,8 @@ from recommender.labels import Hierarchy
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.ports import Encoder
 from recommender.processor import BFLOAT16, instructions
+from recommender.projection import Projection
+from recommender.settings import Settings
 from recommender.types import Character, DecodedImage, Encoding, Prediction, Show
 from tests.exporting import exported
 from tests.fakes import FakeEncoder
@@ -44,7 +47,7 @@ def images() -> list[DecodedImage]:
     return [decode(picture(seed, (40 + 30 * seed, 90 - 5 * seed))) for seed in range(BATCH)]
 
 
-def written(folder: Path, reads: Input, *, joint: bool) -> ModelFolder:
+def written(folder: Path, reads: Input, *, joint: bool, projected: bool = False) -> ModelFolder:
     """Write a model folder: SqueezeNet and heads, both with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -64,8 +67,22 @@ def written(folder: Path, reads: Input, *, joint: bool) -> ModelFolder:
         weights={"untrained": True, "notice": "This model is untrained."},
         pictures=TrainedPictures((), np.zeros(0, np.int64), np.zeros(0, np.int64)),
         facts={},
+        projection=some_projection(backbone.space.dimension) if projected else None,
     )
     return write_model(folder, new_model, backbone.save)
+
+
+def some_projection(dimension: int) -> Projection:
+    """Invent a projection to 20 numbers."""
+    draw = np.random.default_rng(1)
+    directions = draw.normal(size=(dimension, 20)).astype(np.float32)
+    return Projection(draw.normal(scale=0.01, size=dimension).astype(np.float32), directions, whitened=False)
+
+
+@pytest.fixture(scope="module")
+def projecting_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """Write a model that projects embeddings."""
+    return written(tmp_path_factory.mktemp("models") / "projecting", "embedding", joint=True, projected=True)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +110,7 @@ def exports(
     }
 
 
-@pytest.fixture(params=["fake", "model", "separate_model", *PRECISIONS])
+@pytest.fixture(params=["fake", "model", "separate_model", "projecting_model", *PRECISIONS])
 def encoder(request: pytest.FixtureRequest, images: list[DecodedImage]) -> Encoder:
     """Return an encoder of each kind."""
     if request.param == "fake":
@@ -241,3 +258,34 @@ def test_a_backbone_of_another_space_is_refused(model: ModelFolder, size: int) -
         other = TorchBackbone.of_network("squeezenet1_1", network("squeezenet1_1"), Preprocessing(size=size))
     with pytest.raises(SpaceMismatch, match="model random"):
         ModelEncoder(model, other)
+
+
+def test_a_projection_changes_what_is_compared_and_not_what_is_said(
+    model: ModelFolder, projecting_model: ModelFolder, images: list[DecodedImage]
+) -> None:
+    """Heads read the whole embedding: labels are those of the model without a projection; embeddings are projected."""
+    plain, projecting = (ModelEncoder(folder, TorchBackbone.load(folder)) for folder in (model, projecting_model))
+    projection = projecting_model.projection()
+    assert projection is not None
+    assert (projecting.space.dimension, projecting.space) == (20, projection.space_of(plain.space))
+    for one, other in zip(plain.encode(images), projecting.encode(images), strict=True):
+        assert probabilities(one.characters) == pytest.approx(probabilities(other.characters), abs=1e-6)
+        expected = projection.of(one.embedding.vector[np.newaxis])[0]
+        np.testing.assert_allclose(other.embedding.vector, expected, atol=1e-5)
+
+
+def test_an_export_projects_as_its_model_does(tmp_path: Path, images: list[DecodedImage]) -> None:
+    """Model and export are opened by the spaces of what is stored; nothing is stored in that of whole embeddings."""
+    folder = written(tmp_path / "models" / "projecting", "embedding", joint=True, projected=True)
+    export = exported(folder, "f32", images)
+    settings = Settings(home=tmp_path, threads=1)
+    vectors = []
+    for space in (folder.space, export.space):
+        stored = folder.stored_space(space)
+        encoder = open_encoder(settings, "projecting", stored.fingerprint)
+        assert encoder.space == stored
+        vectors.append(np.stack([encoding.embedding.vector for encoding in encoder.encode(images)]))
+        with pytest.raises(NotFound):
+            open_encoder(settings, "projecting", space.fingerprint)
+    assert vectors[0].shape == (len(images), 20)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-3)

@@ -1,24 +1,36 @@
-"""The laws of `NeighbourIndex`, held by every adapter: FAISS, and the few lines that anybody can check by eye."""
+"""The laws of `NeighbourIndex`, held by every adapter: exact, approximate, and lines that anybody can check by eye."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recommender.embeddings import unit_length
+from recommender.embeddings import EmbeddingSpace, unit_length
 from recommender.errors import Corrupt
+from recommender.indexes.building import IndexOptions
 from recommender.indexes.faiss_index import FaissIndex
+from recommender.indexes.ivf_index import Effort, Efforts, IvfIndex, Stored
+from recommender.indexes.lists import learned
 from recommender.ports import NeighbourIndex
-from recommender.types import Matrix, Neighbours, Vector
+from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, write_snapshot
+from recommender.types import Character, Filters, Matrix, Neighbours, PictureId, Show, Vector
 
 DIMENSION = 6
+WIDE = 32
+TOLERANCE = 1e-4
+"""Cosines are true to so much, whatever an index stores."""
+STEP = 1.0 / 32_767
+"""Vectors are stored to so much by an inverted file."""
 Build = Callable[[Matrix], NeighbourIndex]
 
 
@@ -42,8 +54,36 @@ class BruteForce:
         """Look it up."""
         return np.asarray(self._vectors[row], dtype=np.float32)
 
+    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
+        """Look them up."""
+        return np.asarray(self._vectors[rows], dtype=np.float32)
 
-@pytest.fixture(params=[BruteForce, FaissIndex.build], ids=["brute force", "faiss"])
+
+@cache
+def lists(codes: str) -> Any:
+    """Return lists that were learned from other vectors than those that a test stores, and hold none yet."""
+    sample = unit_length(np.random.default_rng(9).normal(size=(2000, DIMENSION)).astype(np.float32))
+    return learned(f"IVF4,{codes}", Stored(np.zeros(DIMENSION, np.float32), STEP, (sample / STEP).astype(np.int16)))
+
+
+def inverted(codes: str, stored: Matrix) -> IvfIndex:
+    """Build an index that always goes by codes, however few vectors there are, and looks at all lists."""
+    kept = Stored(np.zeros(DIMENSION, np.float32), STEP, np.rint(stored / STEP).astype(np.int16))
+    filled = faiss.clone_index(lists(codes))
+    if len(stored):
+        filled.add(kept.less_centre(slice(None)))
+    return IvfIndex(filled, kept, Efforts(Effort(4, 64), Effort(4, 8)), exact=0)
+
+
+BUILDERS: dict[str, Build] = {
+    "brute force": BruteForce,
+    "faiss": FaissIndex.build,
+    "bits": partial(inverted, "RaBitQfs"),
+    "product quantisation": partial(inverted, "PQ3x8np"),
+}
+
+
+@pytest.fixture(params=list(BUILDERS.values()), ids=list(BUILDERS))
 def build(request: pytest.FixtureRequest) -> Build:
     """Return what builds an index of each kind."""
     found: Build = request.param
@@ -63,7 +103,10 @@ def test_rows_are_counted_and_kept(build: Build) -> None:
     for row, vector in enumerate(stored):
         found = index.vector(row)
         assert found.dtype == np.float32
-        assert np.array_equal(found, vector)
+        np.testing.assert_allclose(found, vector, rtol=0, atol=STEP)
+    chosen = np.array([8, 0, 3])
+    np.testing.assert_allclose(index.vectors(chosen), stored[chosen], rtol=0, atol=STEP)
+    assert index.vectors(np.arange(0)).shape == (0, DIMENSION)
 
 
 def test_every_vector_finds_itself(build: Build) -> None:
@@ -73,7 +116,7 @@ def test_every_vector_finds_itself(build: Build) -> None:
     for row, vector in enumerate(stored):
         nearest = index.search(vector, 1)[0]
         assert nearest.row == row
-        assert nearest.similarity == pytest.approx(1.0, abs=1e-5)
+        assert nearest.similarity == pytest.approx(1.0, abs=TOLERANCE)
 
 
 def test_similarity_is_the_cosine_and_falls(build: Build) -> None:
@@ -84,7 +127,7 @@ def test_similarity_is_the_cosine_and_falls(build: Build) -> None:
     assert cosines == sorted(cosines, reverse=True)
     assert sorted(one.row for one in found) == list(range(100))
     for one in found:
-        assert one.similarity == pytest.approx(float(stored[one.row] @ query), abs=1e-5)
+        assert one.similarity == pytest.approx(float(stored[one.row] @ query), abs=TOLERANCE)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (7, 7), (8, 7), (5000, 7)])
@@ -116,7 +159,7 @@ def test_a_mask_takes_nothing_from_the_count(build: Build) -> None:
     found = index.search(query, 10, mask)
     assert len(found) == 10
     cosines = np.sort((stored @ query)[mask])[::-1]
-    np.testing.assert_allclose([one.similarity for one in found], cosines[:10], atol=1e-5)
+    np.testing.assert_allclose([one.similarity for one in found], cosines[:10], atol=TOLERANCE)
 
 
 def test_an_empty_index_finds_nothing(build: Build) -> None:
@@ -143,6 +186,83 @@ def test_threads_may_search_at_once(build: Build) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda number: index.search(queries[number], 20, masks[number]), range(60)))
     assert together == alone
+
+
+ROWS = 20_000
+KEEPS = {"half": 0.5, "one in twenty": 0.05, "one in two hundred": 0.005, "one in ten thousand": 0.0001}
+"""Shows, and the share of all pictures that each has; the others are of a show called rest."""
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Return a snapshot of shows of very different sizes, each drawn in its own way; its index is replaced below."""
+    draw = np.random.default_rng(4)
+    shares = [*KEEPS.values()]
+    sizes = [round(share * ROWS) for share in shares]
+    show_of = draw.permutation(np.repeat(np.arange(5), [*sizes, ROWS - sum(sizes)]))
+    shows = [Show(name.replace(" ", "-"), name, year) for year, name in enumerate([*KEEPS, "rest"], start=2000)]
+    cast = [Character("hero", "Hero", show, ("male", "female")[number % 2]) for number, show in enumerate(shows)]
+    centres = draw.normal(size=(5, 200, WIDE))
+    around = centres[show_of, draw.integers(0, 200, len(show_of))] + 2.0 * draw.normal(size=(5, WIDE))[show_of]
+    stored = unit_length((around + 0.5 * draw.normal(size=around.shape)).astype(np.float32))
+    content = SnapshotContent(
+        model="toy",
+        model_digest="0" * 64,
+        space=EmbeddingSpace("toy", "0" * 64, "penultimate", "64 px", WIDE),
+        pictures=[PictureId(f"{row:064x}") for row in range(len(stored))],
+        characters=[cast[show] for show in show_of],
+        vectors=stored,
+        created="2026-01-02T03:04:05Z",
+        index=IndexOptions(exact_numbers=0),
+    )
+    folder = tmp_path_factory.mktemp("catalogue") / "snapshot"
+    info = write_snapshot(folder, content, lambda _: None)
+    return open_snapshot(folder, info.digest)
+
+
+@pytest.fixture(params=["brute force", "faiss", "inverted file", "inverted file, whatever the size"])
+def searched(request: pytest.FixtureRequest, catalogue: Snapshot) -> NeighbourIndex:
+    """Return the catalogue's vectors in an index of each kind, as it is built and tuned for a large library."""
+    assert isinstance(catalogue.index, IvfIndex)
+    stored = catalogue.index.vectors(np.arange(len(catalogue.index)))
+    if request.param == "brute force":
+        return BruteForce(stored)
+    if request.param == "faiss":
+        return FaissIndex.build(stored)
+    if request.param == "inverted file":
+        return catalogue.index
+    return IvfIndex(catalogue.index._lists, catalogue.index._stored, catalogue.index._efforts, exact=0)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(type="female"),
+        *(Filters(show=name.replace(" ", "-")) for name in KEEPS),
+        Filters(exclude_shows=("half",)),
+        Filters(exclude_shows=("half", "rest", "one-in-twenty")),
+        Filters(year_from=2002, year_to=2003),
+        Filters(type="female", year_from=2003),
+    ],
+    ids=str,
+)
+def test_no_filter_costs_results(searched: NeighbourIndex, catalogue: Snapshot, filters: Filters) -> None:
+    """There are as many results as were asked for, where enough pass; all pass, and nearly all are the nearest."""
+    mask = catalogue.rows_passing(filters)
+    assert mask is not None
+    stored = catalogue.index.vectors(np.arange(len(catalogue.index)))
+    brute = BruteForce(stored)
+    found_of_true = 0.0
+    for row in range(0, ROWS - 100, ROWS // 8):
+        query = unit_length(stored[row : row + 1] + 0.02)[0]
+        for count in (1, 10, 100, 1000):
+            found = searched.search(query, count, mask)
+            assert len(found) == min(count, int(mask.sum()))
+            assert mask[found.rows].all()
+            if count == 10:
+                true = brute.search(query, count, mask).similarities
+                found_of_true += float(np.mean(found.similarities >= true[-1] - TOLERANCE))
+    assert found_of_true >= 0.9 * 8
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 40), count=st.integers(1, 50), share=st.floats(0, 1))

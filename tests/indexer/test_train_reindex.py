@@ -852,3 +852,28 @@ def test_a_tuned_backbone_is_resumed_to_the_same_end(tmp_path: Path) -> None:
     assert world.run("use", "whole").code == 0
     assert world.reindex()["embedded"] == 0
     assert world.ask(world.library / "show-0/hero-0/0.png")["model"]["name"] == "whole"
+
+
+def test_a_projection_is_part_of_all_that_is_stored(world: World) -> None:
+    """Fewer numbers are stored without a forward pass, queries are projected alike, and one can go back."""
+    before, records = world.published().info, world.records()
+    metrics = world.train("--project", "8", "--name", "short")["metrics"]
+    assert metrics["projection"]["chosen"]["dimension"] == 8
+    assert [row["dimension"] for row in metrics["projection"]["tested"]] == [512, 8]
+    report = world.reindex("--accept")
+    assert (report["embedded"], world.records()) == (0, records)
+    snapshot = world.published()
+    assert snapshot.index.vector(0).shape == (8,)
+    assert snapshot.info.space != before.space
+    stored = snapshot.picture(0)
+    with Catalogue(Settings(home=world.home).database_url) as catalogue:
+        row = catalogue.picture(stored)
+    answer = world.ask(Path(row.library) / row.path)
+    assert answer["model"]["name"] == "short"
+    assert -1.0 <= answer["similar_pictures"][0]["similarity"] <= 1.0
+    verified = world.run("verify", "--json")
+    assert (verified.code, verified.answer["findings"]) == (0, [])
+    assert verified.answer["least_cosine"] > 0.999
+    assert world.run("use", "squeezenet1_1-1").code == 0
+    world.reindex("--accept")
+    assert world.published().info.space == before.space

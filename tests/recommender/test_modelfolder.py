@@ -29,6 +29,7 @@ from recommender.modelfolder import (
     TrainedPictures,
     write_model,
 )
+from recommender.projection import Projection
 from recommender.types import Character, Matrix, PictureId, Show
 
 SHOW = Show("show", "Shöw そ", 2001)
@@ -196,11 +197,11 @@ def test_a_missing_field_is_noticed_at_opening(files: Files, field: str) -> None
         ModelFolder.open(files.path)
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [1, 4])
 def test_another_format_is_refused(files: Files, number: int) -> None:
     """A model of an earlier or later Sokkuri is refused in words that say so, and what to do."""
     files.rewrite(files.manifest | {"format": number})
-    with pytest.raises(Corrupt, match=f"format {number}, this Sokkuri reads 2: train the model again"):
+    with pytest.raises(Corrupt, match=f"format {number}, this Sokkuri reads 2 and 3: train the model again"):
         ModelFolder.open(files.path)
 
 
@@ -237,3 +238,33 @@ def test_nothing_remains_of_a_model_that_could_not_be_written(tmp_path: Path) ->
     with pytest.raises(OSError, match="disk full"):
         write_model(tmp_path / "models" / "toy-1", new_model(), fail)
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_projection_comes_back_and_names_the_space(files: Files, tmp_path: Path) -> None:
+    """A model that projects has a format of its own, the same numbers again, and stores in the projected space."""
+    draw = np.random.default_rng(0)
+    directions = draw.normal(size=(4, 2)).astype(np.float32)
+    projection = Projection(np.full(4, 0.1, np.float32), directions, whitened=True)
+    model = write_model(tmp_path / "projecting", replace(new_model(), projection=projection), save_backbone)
+    assert model.manifest["format"] == 3
+    again = model.projection()
+    assert again is not None
+    assert np.array_equal(again.of(EMBEDDINGS), projection.of(EMBEDDINGS))
+    assert model.space == SPACE
+    assert model.stored_space(SPACE) == projection.space_of(SPACE) == again.space_of(SPACE)
+    plain = ModelFolder.open(files.path)
+    assert (plain.manifest["format"], plain.projection(), plain.stored_space(SPACE)) == (2, None, SPACE)
+
+
+def test_another_projection_than_the_models_is_corrupt(tmp_path: Path) -> None:
+    """A file of other numbers, or none, is told when it is read: vectors of two projections never meet."""
+    projection = Projection(np.zeros(4, np.float32), np.eye(4, 2, dtype=np.float32), whitened=False)
+    model = write_model(tmp_path / "projecting", replace(new_model(), projection=projection), save_backbone)
+    save_file(replace(projection, mean=np.ones(4, np.float32)).to_tensors(), model.path / "projection.safetensors")
+    with pytest.raises(Corrupt, match=r"projecting/projection\.safetensors"):
+        ModelFolder.open(model.path)
+    with pytest.raises(Corrupt, match="is not the projection of the model: train the model again"):
+        model.projection()
+    (model.path / "projection.safetensors").unlink()
+    with pytest.raises(Corrupt, match=r"projection\.safetensors"):
+        model.projection()

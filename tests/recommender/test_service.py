@@ -33,6 +33,7 @@ from recommender.errors import (
     Unreadable,
 )
 from recommender.images import Limits
+from recommender.indexes.building import IndexOptions
 from recommender.ports import Encoder
 from recommender.processor import available_cores
 from recommender.publication import RETRY_SECONDS, Publication
@@ -630,6 +631,38 @@ def test_a_new_snapshot_arrives_without_a_failed_answer(own_world: World) -> Non
     for seen in answers:
         assert seen == sorted(seen)  # s1 first, then s2, and never back
         assert seen
+
+
+def test_vectors_that_are_only_mapped_are_checked_while_answering(own_world: World) -> None:
+    """They are not read before the first answer, but damage in them ends the answers as any other does, by name."""
+    count = 10_000
+    vectors = unit_length(np.random.default_rng(0).normal(size=(count, SPACE.dimension)).astype(np.float32))
+    content = SnapshotContent(
+        model="fake",
+        model_digest=MODEL_DIGEST,
+        space=SPACE,
+        pictures=[PictureId(f"{row:064x}") for row in range(count)],
+        characters=[CHARACTERS[0]] * count,
+        vectors=vectors,
+        created="2026-01-02T00:00:00+00:00",
+        index=IndexOptions(exact_numbers=0),
+    )
+    folder = folder_of(own_world, "s2")
+    info = write_snapshot(folder, content, lambda _folder: None)
+    with Catalogue(own_world.settings.database_url) as catalogue:
+        catalogue.publish(info, LibraryRows(tuple((show, {}) for show in SHOWS), CHARACTERS, own_world.pictures))
+    with own_world.publication() as publication:
+        assert publication.current().snapshot.info.id == "s2"
+    whole = damage(folder / "vectors.npy")
+    assert len(open_snapshot(folder, info.digest, mapped_later=True).index) == count
+    with pytest.raises(Corrupt, match=r"s2/vectors\.npy is damaged"):
+        open_snapshot(folder, info.digest)
+    with own_world.publication() as publication, pytest.raises(Corrupt, match=r"s2/vectors\.npy is damaged"):
+        publication.current()
+    (folder / "vectors.npy").write_bytes(whole)
+    damage(folder / "index.faiss")
+    with pytest.raises(Corrupt, match=r"s2/index\.faiss is damaged"):
+        open_snapshot(folder, info.digest, mapped_later=True)
 
 
 def test_who_has_begun_keeps_the_old_snapshot(own_world: World) -> None:

@@ -103,7 +103,7 @@ def test_bench_collect_measures_what_it_promises(tmp_path: Path) -> None:
 
 def test_bench_reindex_measures_what_it_promises(tmp_path: Path) -> None:
     """On few pictures: every figure that is compared has its name, and no kill loses, repeats or interrupts a thing."""
-    effort = ReindexEffort(pictures=120, repeats=1, jpegs=40, kills=3, kept=30)
+    effort = ReindexEffort(pictures=120, repeats=1, jpegs=40, kills=3, kept=30, backbone=("squeezenet1_1", "none"))
     measured = measure_reindexing(effort)
     figures = measured.figures
     assert figures["kills"] == 3

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from bench.gallery import BAD, BAD_PAGE, CHARSET_PAGE, Asked
 from bench.report import Figures
+from recommender.cli import MAIN
 from recommender.errors import BuildError
 
 MEMORY_EVERY = 0.25
@@ -185,7 +186,7 @@ def _collect(  # each is one thing that differs between the runs
         addresses = json.dumps([host + page for page in pages])
         tables.append(f'[[source]]\nshow = "show-{number}"\ncharacter = "hero"\npages = {addresses}\nmax_pages = 99\n')
     sources.write_text("\n".join(tables), encoding="utf-8")
-    command = [sys.executable, "-c", "from recommender.cli import main; main()", "collect", str(sources)]
+    command = [sys.executable, "-c", MAIN, "collect", str(sources)]
     command += ["--into", str(folder / "library"), "--home", str(folder / "home"), "--json", *options]
     output = folder / "report.json"
     started = perf_counter()

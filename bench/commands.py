@@ -60,15 +60,19 @@ def train(library: Path, backbone: str, weights: str, views: int | None, file: P
     publish(measure_training(library, backbone, weights, effort), file)
 
 
-@bench.command(epilog="\b\nExamples:\n  sokkuri bench serve\n  sokkuri bench serve --quick --json serve.json")
+@bench.command(epilog="\b\nExamples:\n  sokkuri bench serve\n  sokkuri bench serve --full-size --json serve.json")
+@click.option(
+    "--full-size", is_flag=True, help="Not what is published, but made-up pictures and a VGG19 at 224 pixels in int8."
+)
 @home_option
 @quick
 @json_file
-def serve(home: Path | None, file: Path | None, *, quick: bool) -> None:
+def serve(home: Path | None, file: Path | None, *, full_size: bool, quick: bool) -> None:
     """Start the server on what is published in the home, and post JPEGs of 1000×1000 pixels: 1, 16 and 200 clients."""
-    from bench.serve import QUICK, Effort, measure_serving
+    from bench.serve import QUICK, Effort, measure_full_size, measure_serving
 
-    publish(measure_serving(settings_of(home), QUICK if quick else Effort()), file)
+    effort = QUICK if quick else Effort()
+    publish(measure_full_size(effort) if full_size else measure_serving(settings_of(home), effort), file)
 
 
 @bench.command(epilog="\b\nExamples:\n  sokkuri bench collect --quick\n  sokkuri bench collect --json collect.json")

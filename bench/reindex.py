@@ -31,13 +31,13 @@ from indexer.embed import examine
 from indexer.progress import progress, say
 from indexer.verify import verify
 from indexer.workplace import workplace
+from recommender.cli import MAIN
 from recommender.errors import BuildError
 from recommender.images import decode
 from recommender.ports import Backbone
 from recommender.settings import Settings
 from recommender.types import DecodedImage
 
-RUN = "from recommender.cli import main; main()"
 JPEG_SIDE, JPEG_SIZE = 1000, 224
 """Pixels of a side: of the JPEGs that are compared with the engine, and of what the network looks at."""
 CALIBRATED = 32
@@ -121,7 +121,7 @@ def cost_of_change(folder: Path, effort: Effort) -> dict[str, Any]:
 
 def _timed(settings: Settings, root: Path) -> tuple[float, Any]:
     """Run `sokkuri reindex` as a person would, and return its seconds and its report."""
-    command = [sys.executable, "-c", RUN, "reindex", str(root), "--home", str(settings.home), "--json"]
+    command = [sys.executable, "-c", MAIN, "reindex", str(root), "--home", str(settings.home), "--json"]
     started = perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     taken = perf_counter() - started
@@ -310,7 +310,7 @@ def _serving(settings: Settings) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", RUN, "serve", "--port", str(port), "--home", str(settings.home)]
+    command = [sys.executable, "-c", MAIN, "serve", "--port", str(port), "--home", str(settings.home)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         deadline = monotonic() + START_SECONDS

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
@@ -25,6 +26,9 @@ import numpy as np
 
 from bench.crowd import ADDRESS, SIDE, Outcome, Pictures, crowd
 from bench.report import Figures
+from bench.tiny import cast, draw, make_export, make_library, make_model
+from indexer.progress import say
+from recommender.cli import MAIN
 from recommender.errors import BuildError
 from recommender.images import Limits, decode
 from recommender.ports import Encoder
@@ -37,6 +41,12 @@ WARM = 5
 """Requests, and forward passes, that are made first and do not count."""
 BULK = 16
 SAMPLE_SECONDS = 0.25
+FULL_SIZE = 224
+"""Pixels of a side that a VGG19 was made for."""
+MADE = 400
+"""Pictures of the made-up world."""
+CALIBRATED = 32
+"""Pictures that the ranges of its 8-bit numbers are measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,21 @@ class _Alone:
     forward: list[float]
     steps: list[dict[str, float]]
     model: dict[str, Any]
+
+
+def measure_full_size(effort: Effort) -> Figures:
+    """Measure a server on made-up pictures, which answers with the bundled VGG19 at 224 pixels in int8."""
+    with TemporaryDirectory(prefix="sokkuri-bench-") as name:
+        settings = Settings(home=Path(name) / "home")
+        root = make_library(Path(name) / "library", MADE)
+        network = make_model(settings, cast(MADE), FULL_SIZE, "vgg19", "bundled")
+        say("exporting the network as int8")
+        make_export(settings, network, [decode(draw(number, SIDE, "JPEG")) for number in range(CALIBRATED)])
+        command = [sys.executable, "-c", MAIN, "reindex", str(root), "--home", str(settings.home)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BuildError(f"reindex ended with {done.returncode}: {done.stderr.strip()}")
+        return measure_serving(settings, effort)
 
 
 def measure_serving(settings: Settings, effort: Effort) -> Figures:
@@ -228,7 +253,7 @@ def _server(settings: Settings) -> Iterator[tuple[int, subprocess.Popen[bytes]]]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from recommender.cli import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", MAIN, "serve", "--port", str(port)]
     process = subprocess.Popen([*command, "--home", str(settings.home)])
     try:
         _wait_until_ready(port, process)

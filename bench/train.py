@@ -30,6 +30,7 @@ from indexer.training.heads import HeadOptions, train_heads
 from indexer.training.train import RECIPES, TrainOptions, train
 from indexer.workplace import workplace
 from recommender.catalogue import Catalogue
+from recommender.cli import MAIN
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders.torch_encoder import TorchBackbone
 from recommender.errors import BuildError
@@ -50,8 +51,6 @@ CHARACTERS = 100
 SMALLER = 10
 """Memory is measured on a file of so many times fewer rows as well: it should be about the same."""
 SAMPLED_SECONDS = 0.02
-MAIN = "from recommender.cli import main; main()"
-"""What the command `sokkuri` runs, wherever it is installed."""
 
 
 @dataclass(frozen=True, slots=True)

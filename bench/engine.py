@@ -7,7 +7,8 @@ decoded picture, which every engine pays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from indexer.progress import progress, say
 from indexer.samples import Part, numbers_of
 from indexer.training.heads import HeadOptions, train_heads
 from indexer.training.weights import load_backbone
+from recommender.encoders.feeding import Feeder
 from recommender.encoders.openvino_encoder import OpenVinoBackbone, options
 from recommender.encoders.torch_encoder import TorchBackbone
 from recommender.errors import BuildError
@@ -38,9 +40,12 @@ from recommender.images import decode
 from recommender.labels import Hierarchy
 from recommender.ports import Backbone
 from recommender.processor import BFLOAT16, instructions
-from recommender.types import DecodedImage
+from recommender.types import DecodedImage, Matrix
 
-TORCH = "torch_f32"
+EAGER = "torch_f32"
+"""torch as it comes, which others are compared with: float32, channels first, as torchvision lays a network out."""
+TORCH = "own_torch_f32"
+"""torch as Sokkuri runs it: float32, channels last."""
 DRAWN, PROBED = "drawn", "probed"
 """What pictures engines are examined on: those of the demo world, those of a library."""
 _Examined = tuple[tuple[DecodedImage, ...], Exam]
@@ -87,7 +92,7 @@ def measure_engines(weights: str, threads: int, effort: Effort, probe: Path | No
             (folder / place).mkdir()
             workbench = _Workbench(reference, taught, exam, folder / place, threads, effort.attempts)
             made[place] = _made(workbench, place)
-        engines: dict[str, Backbone] = {TORCH: reference}
+        engines: dict[str, Backbone] = {EAGER: _Eager(reference), TORCH: reference}
         engines |= {precision: one.engine for precision, one in made[DRAWN].items()}
         say("timing")
         speed = race(engines, exams[DRAWN][1].pictures, effort.singles, effort.bulks)
@@ -143,6 +148,26 @@ def _examined(
     heads = train_heads(hierarchy, taught, None, HeadOptions()).heads
     exam = Exam(pictures[1::2], numbers[~half], heads, reference.space, features[~half])
     return tuple(pictures[::2]), exam
+
+
+class _Eager:
+    """A network as torchvision lays it out in memory, run by torch in float32."""
+
+    engine = "torch-eager"
+
+    def __init__(self, reference: TorchBackbone) -> None:
+        self.space = reference.space
+        self._network = deepcopy(reference.network).to(memory_format=torch.contiguous_format)
+        self._feeder = Feeder(self._forward, reference.preprocessing, self.space.dimension)
+
+    def features(self, images: Sequence[DecodedImage]) -> Matrix:
+        """Return an (n, dimension) float32 matrix, a row for each picture."""
+        return self._feeder.features(images)
+
+    def _forward(self, pictures: Matrix) -> Matrix:
+        with torch.inference_mode():
+            found: Matrix = self._network(torch.from_numpy(pictures)).numpy()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,26 +298,32 @@ def _figures(
     operations: float,
 ) -> tuple[dict[str, Any], list[str]]:
     """Put the figures under their names, and into a table."""
-    torch_speed = speed[TORCH]
+    eager = speed[EAGER]
     figures: dict[str, Any] = {
         "pictures": next(iter(made.values())).fidelity.pictures,
         "operations_per_picture": operations,
         "float32_peak_per_s": limits["float32"],
         "int8_peak_per_s": limits["int8"],
-        f"single_ms_{TORCH}": torch_speed.single_ms,
-        f"bulk_per_s_{TORCH}": torch_speed.bulk_per_second,
-        f"fraction_of_float32_peak_{TORCH}": torch_speed.bulk_per_second * operations / limits["float32"],
         "bf16": "bf16" in made,
     }
-    lines = [f"{'':<20} {'one, ms':>8} {'bulk, /s':>9} {'× torch':>8} {'of peak':>8}"]
-    lines.append(_line(TORCH, torch_speed, torch_speed, figures[f"fraction_of_float32_peak_{TORCH}"]))
+    lines = [f"{'':<20} {'one, ms':>8} {'bulk, /s':>9} {'× eager':>8} {'of peak':>8}"]
+    for name, title in ((EAGER, "torch, eager f32"), (TORCH, "torch as used, f32")):
+        fraction = speed[name].bulk_per_second * operations / limits["float32"]
+        figures |= {
+            f"single_ms_{name}": speed[name].single_ms,
+            f"bulk_per_s_{name}": speed[name].bulk_per_second,
+            f"fraction_of_float32_peak_{name}": fraction,
+        }
+        lines.append(_line(title, speed[name], eager, fraction))
     for precision, export in made.items():
         one, fidelity = speed[precision], export.fidelity
         peak = "int8" if precision == "int8" else "float32"
         fraction = one.bulk_per_second * operations / limits[peak]
         figures |= {
-            f"bulk_{precision}_over_torch_f32": one.bulk_per_second / torch_speed.bulk_per_second,
-            f"single_{precision}_over_torch_f32": torch_speed.single_ms / one.single_ms,
+            f"bulk_{precision}_over_{EAGER}": one.bulk_per_second / eager.bulk_per_second,
+            f"single_{precision}_over_{EAGER}": eager.single_ms / one.single_ms,
+            f"bulk_{precision}_over_{TORCH}": one.bulk_per_second / speed[TORCH].bulk_per_second,
+            f"single_{precision}_over_{TORCH}": speed[TORCH].single_ms / one.single_ms,
             f"single_ms_{precision}": one.single_ms,
             f"bulk_per_s_{precision}": one.bulk_per_second,
             f"fraction_of_{peak}_peak" if precision == "int8" else f"fraction_of_{peak}_peak_{precision}": fraction,
@@ -301,7 +332,7 @@ def _figures(
             f"fidelity_overlap10_{precision}": fidelity.overlap,
             f"fidelity_{precision}": export.to_json(),
         }
-        lines.append(_line(f"openvino {precision}", one, torch_speed, fraction))
+        lines.append(_line(f"openvino {precision}", one, eager, fraction))
     if "bf16" not in made:
         lines.append("openvino bf16: this processor does not compute in it")
     lines.append(
@@ -322,6 +353,6 @@ def _fidelities(made: dict[str, dict[str, _Made]]) -> list[str]:
     return lines
 
 
-def _line(name: str, one: Speed, torch_speed: Speed, fraction: float) -> str:
-    times = one.bulk_per_second / torch_speed.bulk_per_second
+def _line(name: str, one: Speed, eager: Speed, fraction: float) -> str:
+    times = one.bulk_per_second / eager.bulk_per_second
     return f"{name:<20} {one.single_ms:>8.1f} {one.bulk_per_second:>9.1f} {times:>8.2f} {fraction:>8.0%}"

@@ -605,7 +605,7 @@ def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
 @click.argument("snapshot", required=False)
 @home_option
 def rollback(snapshot: str | None, home: Path | None) -> None:
-    """Publish SNAPSHOT again; without one, the newest that is older than the published one."""
+    """Publish SNAPSHOT again; without one, the newest whole one that is older than the published."""
     from indexer.reindex import rollback as run
 
     settings = settings_of(home)

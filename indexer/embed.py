@@ -29,6 +29,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from indexer.checked import CheckedVectors
 from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
@@ -170,8 +171,12 @@ class EmbeddingTable:
         return self._remove({self._rows[row] for picture in pictures if (row := bytes.fromhex(picture)) in self._rows})
 
     def remove_damaged(self) -> int:
-        """Read every record, and write the table anew without those whose checksum is wrong; return their number."""
-        return self._remove(set(examine(self._file.parent).damaged))
+        """Read every record, write the table anew without the useless ones, and return how many these were.
+
+        Useless is one whose checksum is wrong, and one that a later record of the same picture replaces.
+        """
+        state = examine(self._file.parent)
+        return self._remove({*state.damaged, *state.replaced})
 
     def _remove(self, gone: Set[int]) -> int:
         """Write the table anew without some rows, and return how many these were. Raises BuildError."""
@@ -211,9 +216,18 @@ class EmbeddingTable:
 
     def embeddings(self, pictures: Sequence[PictureId], space: EmbeddingSpace) -> StoredVectors:
         """Return the embeddings of the pictures in `space`, as `features` does. Raises SpaceMismatch, KeyError."""
+        self._require(space)
+        return replace(self.features(pictures), project=space.embed)
+
+    def checked_embeddings(self, pictures: Sequence[PictureId], space: EmbeddingSpace) -> CheckedVectors:
+        """Return what `embeddings` does, with each record's checksum compared as it is read, for what is published."""
+        self._require(space)
+        name = f"embeddings/{self._file.parent.name}"
+        return CheckedVectors(self._mapped(), self.features(pictures).rows, space.embed, name)
+
+    def _require(self, space: EmbeddingSpace) -> None:
         if (space.unprojected.fingerprint, space.dimension) != (self._file.parent.name, self._dimension):
             raise SpaceMismatch(f"{self._file} holds no features of space {space.fingerprint}")
-        return replace(self.features(pictures), project=space.embed)
 
     def close(self) -> None:
         """Flush, and let others write."""
@@ -257,15 +271,21 @@ class EmbeddingTable:
 class TableState:
     """What a table is found to hold when every byte of it is read.
 
-    `damaged` are the rows whose checksum is wrong, `pictures` the ids of all others, `repeated` how many of these come
-    more than once, and `torn` the bytes after the last whole record, which a crash leaves and the next opening cuts.
+    `damaged` are the rows whose checksum is wrong, `pictures` the ids of all others, `replaced` those rows of which the
+    picture comes again later, and `torn` the bytes after the last whole record, which a crash leaves and the next
+    opening cuts.
     """
 
     space: EmbeddingSpace
     pictures: frozenset[bytes]
     damaged: tuple[int, ...]
-    repeated: int
+    replaced: tuple[int, ...]
     torn: int
+
+    @property
+    def repeated(self) -> int:
+        """How many records there are of pictures that have another one."""
+        return len(self.replaced)
 
 
 def examine(folder: Path) -> TableState:
@@ -275,16 +295,20 @@ def examine(folder: Path) -> TableState:
     length = 32 + 4 + 4 * space.dimension
     records, torn = divmod(file.stat().st_size if file.exists() else 0, length)
     damaged: list[int] = []
-    pictures: set[bytes] = set()
+    replaced: list[int] = []
+    latest: dict[bytes, int] = {}
     if records:
         content = np.memmap(file, dtype=np.uint8, mode="r").data
         for row in range(records):
             record = content[row * length : (row + 1) * length]
             if int.from_bytes(record[32:36], "little") == crc32(record[36:], crc32(record[:32])):
-                pictures.add(record[:32].tobytes())
+                picture = record[:32].tobytes()
+                if picture in latest:
+                    replaced.append(latest[picture])
+                latest[picture] = row
             else:
                 damaged.append(row)
-    return TableState(space, frozenset(pictures), tuple(damaged), records - len(damaged) - len(pictures), torn)
+    return TableState(space, frozenset(latest), tuple(damaged), tuple(replaced), torn)
 
 
 def _check(record: Any) -> int:

@@ -350,8 +350,12 @@ def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
     """Put a file of `folder` where it belongs in the listing; of a folder that is to be looked into return the path."""
     path = f"{folder}/{item.name}" if folder else item.name
     if _is_plain(item, path, listing):
-        status = item.stat()
-        listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
+        try:
+            status = item.stat()
+        except OSError as error:  # it was there when the folder was read
+            listing.rejects.append(Reject(path, f"the file cannot be read: {error.strerror or error}"))
+        else:
+            listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
         return ""
     if folder in listing.links:
         listing.links[path] = listing.links[folder] / item.name

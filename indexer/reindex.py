@@ -91,7 +91,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         with clock.stage("scanning"), Embedder(backbone, table) as embedder:
             if options.full and not options.dry_run and (damaged := table.remove_damaged()):
-                say(f"{damaged} embeddings were damaged, and are made anew")
+                say(f"{damaged} embeddings were damaged or stood there twice: what is missing now is made anew")
             job = _Job(settings, catalogue, root, options, embedder)
             library = job.scan()
         clock.move("scanning", "embedding", job.embedder.seconds)
@@ -238,7 +238,7 @@ def _source(table: EmbeddingTable, space: EmbeddingSpace, model: ModelFolder) ->
     projection = model.projection()
 
     def vectors(pictures: Sequence[PictureId]) -> Vectors:
-        embeddings = table.embeddings(pictures, space)
+        embeddings = table.checked_embeddings(pictures, space)
         return Projected(embeddings, projection) if projection else embeddings
 
     return vectors
@@ -271,9 +271,9 @@ def rows_of(library: Library) -> LibraryRows:
 
 
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:
-    """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one.
+    """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one that is whole.
 
-    Raises NotFound, or Corrupt where the snapshot is damaged.
+    Raises NotFound, or Corrupt where the one that is named is damaged, or all that are older.
     """
     known = catalogue.snapshots()
     published = catalogue.published()
@@ -281,12 +281,24 @@ def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> 
         older = [info for info in known if info.id < published.id]
         if not older:
             raise NotFound(f"there is no snapshot older than {published.id}: `sokkuri snapshots` lists them")
-        chosen = older[0]
+        chosen = _newest_whole(settings, older)
     else:
         named = [info for info in known if info.id == snapshot]
         if not named:
             raise NotFound(f"there is no snapshot {snapshot!r}: `sokkuri snapshots` lists them")
         chosen = named[0]
-    open_snapshot(settings.home / "snapshots" / chosen.id, chosen.digest)
+        open_snapshot(settings.home / "snapshots" / chosen.id, chosen.digest)
     catalogue.republish(chosen.id)
     return chosen
+
+
+def _newest_whole(settings: Settings, snapshots: Sequence[SnapshotInfo]) -> SnapshotInfo:
+    """Return the first that is whole, and tell of those that are passed over. Raises Corrupt where none is."""
+    for info in snapshots:
+        try:
+            open_snapshot(settings.home / "snapshots" / info.id, info.digest)
+        except Corrupt as error:
+            say(f"{info.id} is passed over: {error}")
+        else:
+            return info
+    raise Corrupt("no older snapshot is whole: run `sokkuri reindex LIBRARY` to build one anew")

@@ -218,7 +218,10 @@ class _Inspection:
         """Read a picture from its library, where it still lies there as it was."""
         try:
             row: PictureRow = self.catalogue.picture(picture)
-            image = decode((Path(row.library) / row.path).read_bytes(), Limits.of(self.settings))
+            file = Path(row.library) / row.path
+            if not file.is_file():  # opening a named pipe that took its place would wait for ever
+                return None
+            image = decode(file.read_bytes(), Limits.of(self.settings))
         except (InvalidImage, OSError, SokkuriError):
             return None
         return image if image.id == picture else None

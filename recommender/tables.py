@@ -258,13 +258,23 @@ def open_engine(url: str, *, migrating: bool = False) -> Engine:
     if engine.dialect.name == "sqlite":
         wait_seconds = MIGRATION_WAIT_SECONDS if migrating else WAIT_SECONDS
 
-        @event.listens_for(engine, "connect")
-        def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        @event.listens_for(engine, "do_connect")
+        def _connect(dialect: Dialect, _record: object, arguments: Any, options: Any) -> Any:
+            connection: Any = dialect.connect(*arguments, **options)
             try:
                 configure(connection, foreign_keys=not migrating, wait_seconds=wait_seconds)
-            except BaseException:
+            except BaseException as error:
                 connection.close()  # the pool does not know the connection yet and would leak it
-                raise
+                frozen = isinstance(error, sqlite3.OperationalError) and not migrating and _frozen(sqlite_file(url))
+                if not frozen:
+                    raise
+                return frozen
+            return connection
+
+        @event.listens_for(engine, "checkin")
+        def _returned(connection: object, record: Any) -> None:
+            if isinstance(connection, _Frozen):
+                record.invalidate()  # the next one sees what has changed, and may be able to write
 
         @event.listens_for(engine, "begin")
         def _begun(connection: Connection) -> None:
@@ -273,6 +283,30 @@ def open_engine(url: str, *, migrating: bool = False) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+class _Frozen(sqlite3.Connection):
+    """A connection to a file as it stands: it reads without the files that SQLite lays beside it, and cannot write."""
+
+
+def _frozen(file: Path | None) -> _Frozen | None:
+    """Open a file for one look at it; None where it may not be whole without its write-ahead log.
+
+    A log needs 32 kB beside the file even to be read (https://sqlite.org/wal.html), so on a full disk, or one that
+    cannot be written to, a server that is started would have nothing to answer from. What is looked at that way must
+    not change meanwhile, which it hardly can there: an empty log says that nobody was about to.
+    """
+    try:
+        log = file and file.with_name(file.name + "-wal")
+        if file is None or not file.stat().st_size or (log and log.exists() and log.stat().st_size):
+            return None
+        connection = sqlite3.connect(
+            f"{file.resolve().as_uri()}?immutable=1", uri=True, check_same_thread=False, factory=_Frozen
+        )
+        connection.isolation_level = None
+    except (OSError, sqlite3.OperationalError):
+        return None
+    return connection
 
 
 def writing(engine: Engine) -> Engine:

@@ -215,6 +215,40 @@ def test_every_record_can_be_checked(tmp_path: Path) -> None:
     assert _file(tmp_path).stat().st_size == 701 * RECORD + 4
 
 
+def test_a_bit_that_rots_in_the_middle_is_noticed_where_it_is_read(tmp_path: Path) -> None:
+    """Opening checks only the end; what is to be published is checked as it is read, and nothing else stops there."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(700))
+    data = bytearray(_file(tmp_path).read_bytes())
+    data[5 * RECORD + 40] ^= 1
+    _file(tmp_path).write_bytes(data)
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        good = table.checked_embeddings([_id(number) for number in (9, 4, 699)], SPACE)
+        assert (len(good), good.shape) == (3, (3, SPACE.dimension))
+        assert np.array_equal(good[1:], SPACE.embed(_rows([4, 699])))
+        assert np.array_equal(good[np.array([2, 0])], SPACE.embed(_rows([699, 9])))
+        bad = table.checked_embeddings([_id(number) for number in range(700)], SPACE)
+        assert len(bad[6:]) == 694
+        with pytest.raises(Corrupt, match="--full"):
+            bad[:6]
+
+
+def test_what_is_useless_is_removed(tmp_path: Path) -> None:
+    """Damaged records go, and all but the last of a picture's: then nothing is left to be found."""
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(400))
+        _append(table, [7, 7])
+    data = bytearray(_file(tmp_path).read_bytes())
+    data[5 * RECORD + 40] ^= 1
+    _file(tmp_path).write_bytes(data)
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert table.remove_damaged() == 3
+        kept = [number for number in range(400) if number != 5]
+        assert np.array_equal(table.features([_id(number) for number in kept])[:], _rows(kept))
+    state = examine(_file(tmp_path).parent)
+    assert (state.damaged, state.repeated, len(state.pictures)) == ((), 0, 399)
+
+
 def test_what_was_not_flushed_is_all_that_a_power_cut_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what was written after the last fsync any page may be zeros or missing; all before it is read again."""
     flushed: list[int] = []

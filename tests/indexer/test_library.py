@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,6 +250,24 @@ def test_a_picture_that_vanishes_is_a_reject(root: Path) -> None:
     (reject,) = scan(root, visit=delete).rejects
     assert reject.path == "one-piece/zoro/c.webp"
     assert "No such file" in reject.reason
+
+
+def test_a_picture_that_vanishes_while_its_folder_is_listed_is_a_reject(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is deleted between the reading of its folder and the look at its size stops nothing either."""
+    is_plain = indexer.library._is_plain
+
+    def then_deleted(item: os.DirEntry[str], path: str, listing: Any) -> bool:
+        plain = is_plain(item, path, listing)
+        if plain and item.name == "c.webp":
+            Path(item.path).unlink()
+        return plain
+
+    monkeypatch.setattr(indexer.library, "_is_plain", then_deleted)
+    library = scan(root)
+    assert len(library.entries) == 3
+    assert [(one.path, "No such file" in one.reason) for one in library.rejects] == [("one-piece/zoro/c.webp", True)]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ import pytest
 
 import indexer.library
 from indexer.outcome import Held
+from indexer.reindex import rollback
+from indexer.workplace import workplace
 from recommender.catalogue import Catalogue
-from recommender.errors import BuildError
+from recommender.errors import BuildError, Corrupt
 from recommender.images import decode
 from recommender.types import DecodedImage
 from tests.indexer.disks import full_disk
@@ -300,6 +302,45 @@ def test_a_newer_catalogue_is_one_line(home: Home) -> None:
     for command in (("reindex", home.root), ("verify",), ("prune",)):
         line = sokkuri(*command, "--home", home.settings.home).line
         assert "made by a newer Sokkuri" in line
+
+
+def test_a_rollback_passes_over_what_is_damaged(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so, and publishes the next that is whole; where none is, one line says what helps."""
+    first = home.published().info.id
+    second, third = home.reindex().snapshot, home.reindex().snapshot
+    folder = home.settings.home / "snapshots"
+    (folder / str(second) / "roster.json").write_text("{}", encoding="utf-8")
+    with workplace(home.settings, "test") as catalogue:
+        assert rollback(home.settings, catalogue, None).id == first
+    assert home.published().info.id == first
+    assert f"{second} is passed over" in capsys.readouterr().err
+    for roster in folder.glob("*/roster.json"):
+        if roster.parent.name != third:
+            roster.write_text("{}", encoding="utf-8")
+    with workplace(home.settings, "test") as catalogue:
+        assert rollback(home.settings, catalogue, str(third)).id == third
+        with pytest.raises(Corrupt, match="no older snapshot is whole: run `sokkuri reindex"):
+            rollback(home.settings, catalogue, None)
+        assert catalogue.published().id == third
+
+
+def test_a_damaged_embedding_is_not_published(home: Home) -> None:
+    """Where an index is made of the table alone, a bit that rotted in the middle stops it; --full makes it anew."""
+    for number in range(300):
+        home.put(f"show-0/hero-0/more-{number:03}.png", picture(70_000 + number))
+    home.reindex(accept=True)
+    before = home.published().info.id
+    file = home.table / "rows.bin"
+    data = bytearray(file.read_bytes())
+    data[len(data) // (PICTURES + 300) * 3 + 40] ^= 1
+    file.write_bytes(data)
+    (home.settings.home / "snapshots" / before / "index.faiss").unlink()
+    with pytest.raises(Corrupt, match=r"records of embeddings/\w+ are damaged: run `sokkuri reindex LIBRARY --full`"):
+        home.reindex()
+    with home.catalogue() as catalogue:
+        assert catalogue.published().id == before
+    assert home.reindex(full=True).embedded == 1
+    assert len(home.published().pictures) == PICTURES + 300
 
 
 def test_the_catalogue_knows_what_a_rollback_brings_back(home: Home) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_a_picture_that_is_embedded_otherwise_is_found(home: Home) -> None:
     findings = home.verify().findings
     assert any("was made with another model tiny" in finding for finding in findings)
     assert sum("is embedded otherwise now (cosine" in finding for finding in findings) > 0
+
+
+def test_a_pipe_in_the_place_of_a_picture_is_passed_over(home: Home) -> None:
+    """Nothing waits for what is written to it."""
+    for file in home.root.rglob("*.png"):
+        file.unlink()
+        os.mkfifo(file)
+    report = home.verify()
+    assert (report.findings, report.compared) == ((), 0)
 
 
 def test_the_catalogue_and_the_index_are_compared_both_ways(home: Home) -> None:

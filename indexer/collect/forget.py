@@ -178,7 +178,11 @@ def names_a_source(prefix: str) -> bool:
 
 
 def comes_from(address: str, prefix: str) -> bool:
-    """Tell whether an address begins with a prefix; one that ends within a host's name does not count for another."""
+    """Tell whether an address begins with a prefix; one that ends within a host's name does not count for another.
+
+    Capital letters in the name of a host, and the port that its scheme stands for, make no difference.
+    """
+    address, prefix = _plain(address), _plain(prefix)
     if not address.startswith(prefix):
         return False
     try:
@@ -186,6 +190,16 @@ def comes_from(address: str, prefix: str) -> bool:
     except ValueError:
         return False
     return not only_host or address[len(prefix) : len(prefix) + 1] in ("", "/", ":", "?", "#")
+
+
+def _plain(address: str) -> str:
+    """Return an address as RFC 3986 (6.2.2.1, 6.2.3) would have it compared."""
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    end = next((place for place, letter in enumerate(rest) if letter in "/?#"), len(rest))
+    scheme, host = scheme.lower(), rest[:end].lower()
+    return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ''))}{rest[end:]}"
 
 
 def _libraries(folders: Sequence[Path]) -> list[str]:

@@ -292,6 +292,11 @@ def test_what_is_not_known(world: World) -> None:
         ("https://a.example/anna/1", "https://a.example/ann/", False),
         ("http://a.example/x", "https://a.example", False),
         ("https://a.example/x", "", True),
+        ("https://a.example/x", "HTTPS://A.Example:443/x", True),
+        ("https://A.example:443/x", "https://a.example/", True),
+        ("http://a.example:443/x", "http://a.example/x", False),
+        ("https://a.example/x", "https://a.example/X", False),
+        ("https://a.example:8443/x", "https://a.example:84", False),
     ],
 )
 def test_a_host_is_that_host_alone(address: str, prefix: str, counts: bool) -> None:

@@ -152,7 +152,9 @@ def forget(
         for root, path, _ in files:
             remove_picture(root, path)
         _remove_lone_sidecars(places)
-        addresses = sum(_forget_addresses(Path(library), pictures, rows, concerns) for library in told)
+        addresses = sum(
+            _forget_addresses(Path(library), pictures, rows, concerns, alike=bool(picture)) for library in told
+        )
         catalogue.forget_pictures(pictures)
     return ForgetReport(
         pictures=pictures,
@@ -347,12 +349,21 @@ def _missing(places: Iterable[tuple[str, str]], files: Iterable[tuple[Path, str,
 
 
 def _forget_addresses(
-    library: Path, pictures: Sequence[str], rows: Sequence[CollectedRow], concerns: Callable[[str], bool]
+    library: Path,
+    pictures: Sequence[str],
+    rows: Sequence[CollectedRow],
+    concerns: Callable[[str], bool],
+    *,
+    alike: bool,
 ) -> int:
-    """Leave only hashes of the addresses in a library's journal; return how many they were."""
+    """Leave only hashes of the addresses in a library's journal; return how many they were.
+
+    Whoever wants one picture gone wants no smaller copy of it in its place (`alike`); whoever wants a source gone says
+    nothing about what others show.
+    """
     journal = Journal(library)
     try:
-        gone = journal.forget(set(pictures), concerns)
+        gone = journal.forget(set(pictures), concerns, alike=alike)
     finally:
         journal.close()
     shelf = AnswerShelf(library / FOLDER / "answers")

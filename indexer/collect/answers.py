@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KEPT_HEADERS = ("Content-Type", "ETag", "Last-Modified", "X-Robots-Tag", "TDM-Reservation")
+LONGEST_ADDRESS = 4_000
+"""Letters of an address, `data:` aside; servers refuse longer ones."""
 
 ASIDE = ".aside"
 """How the name of an answer ends that is being written."""

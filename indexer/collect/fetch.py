@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from threading import Event, Timer
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from requests import RequestException, Response, Session
 from requests.exceptions import ConnectTimeout, ReadTimeout, SSLError
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
-from indexer.collect.answers import KEPT_HEADERS, Answer
+from indexer.collect.answers import KEPT_HEADERS, LONGEST_ADDRESS, Answer
 from indexer.collect.borders import GuardedAdapter
 from indexer.collect.manners import retry_after
 from indexer.workplace import now
@@ -149,7 +150,7 @@ def _exchange(session: Session, question: Question, at_head: Callable[[], None] 
         status = response.status_code
         if response.is_redirect:
             return Moved(_target(question.address, response))
-        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        headers = _kept(response)
         answer = Answer(question.address, status, now(), b"", headers)
         if status == HTTPStatus.NOT_MODIFIED and (question.etag or question.modified):
             return answer
@@ -159,11 +160,27 @@ def _exchange(session: Session, question: Question, at_head: Callable[[], None] 
         return Answer(question.address, status, answer.fetched, _body(response, question, late), headers)
 
 
+def _kept(response: Response) -> dict[str, str]:
+    """Return the headers that matter, each in one line, but for `X-Robots-Tag`: every one that was sent has its own.
+
+    Put together, the second would be meant for the robot that the first one names.
+    """
+    sent = {name: [" ".join(line.split()) for line in response.raw.headers.getlist(name)] for name in KEPT_HEADERS}
+    return {name: "\n".join(lines) if name == "X-Robots-Tag" else lines[-1] for name, lines in sent.items() if lines}
+
+
 def _target(address: str, response: Response) -> str:
+    """Return where a redirect leads. Raises FetchFailed where that is no address, or one beyond all length."""
+    place = response.headers["Location"]
+    with suppress(UnicodeError):  # it was read as Latin-1, and hosts send UTF-8
+        place = place.encode("latin-1").decode()
     try:
-        return urljoin(address, response.headers["Location"]).partition("#")[0]
+        found = urljoin(address, place).partition("#")[0]
+        if len(found) <= LONGEST_ADDRESS and urlsplit(found).port != 0:
+            return found
     except ValueError:
-        raise FetchFailed(BROKEN, "the redirect leads to no address") from None
+        pass
+    raise FetchFailed(BROKEN, "the redirect leads to no address")
 
 
 def _require_ok(response: Response) -> None:

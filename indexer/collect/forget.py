@@ -152,7 +152,9 @@ def forget(
         for root, path, _ in files:
             remove_picture(root, path)
         _remove_lone_sidecars(places)
-        addresses = sum(_forget_addresses(Path(library), pictures, rows, concerns) for library in told)
+        addresses = sum(
+            _forget_addresses(Path(library), pictures, rows, concerns, alike=bool(picture)) for library in told
+        )
         catalogue.forget_pictures(pictures)
     return ForgetReport(
         pictures=pictures,
@@ -178,7 +180,11 @@ def names_a_source(prefix: str) -> bool:
 
 
 def comes_from(address: str, prefix: str) -> bool:
-    """Tell whether an address begins with a prefix; one that ends within a host's name does not count for another."""
+    """Tell whether an address begins with a prefix; one that ends within a host's name does not count for another.
+
+    Capital letters in the name of a host, and the port that its scheme stands for, make no difference.
+    """
+    address, prefix = _plain(address), _plain(prefix)
     if not address.startswith(prefix):
         return False
     try:
@@ -186,6 +192,16 @@ def comes_from(address: str, prefix: str) -> bool:
     except ValueError:
         return False
     return not only_host or address[len(prefix) : len(prefix) + 1] in ("", "/", ":", "?", "#")
+
+
+def _plain(address: str) -> str:
+    """Return an address as RFC 3986 (6.2.2.1, 6.2.3) would have it compared."""
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    end = next((place for place, letter in enumerate(rest) if letter in "/?#"), len(rest))
+    scheme, host = scheme.lower(), rest[:end].lower()
+    return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ''))}{rest[end:]}"
 
 
 def _libraries(folders: Sequence[Path]) -> list[str]:
@@ -333,12 +349,21 @@ def _missing(places: Iterable[tuple[str, str]], files: Iterable[tuple[Path, str,
 
 
 def _forget_addresses(
-    library: Path, pictures: Sequence[str], rows: Sequence[CollectedRow], concerns: Callable[[str], bool]
+    library: Path,
+    pictures: Sequence[str],
+    rows: Sequence[CollectedRow],
+    concerns: Callable[[str], bool],
+    *,
+    alike: bool,
 ) -> int:
-    """Leave only hashes of the addresses in a library's journal; return how many they were."""
+    """Leave only hashes of the addresses in a library's journal; return how many they were.
+
+    Whoever wants one picture gone wants no smaller copy of it in its place (`alike`); whoever wants a source gone says
+    nothing about what others show.
+    """
     journal = Journal(library)
     try:
-        gone = journal.forget(set(pictures), concerns)
+        gone = journal.forget(set(pictures), concerns, alike=alike)
     finally:
         journal.close()
     shelf = AnswerShelf(library / FOLDER / "answers")

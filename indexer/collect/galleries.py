@@ -15,6 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
+from indexer.collect.answers import LONGEST_ADDRESS
 from indexer.collect.credits import Credit, credit_of_figure, credit_of_object, credit_of_page, linked_data, within
 from indexer.collect.manners import AGENT, FOLLOWS_NOT, KEEPS_OUT, directives
 from indexer.collect.sources import Source
@@ -26,8 +27,6 @@ WIDEST = 4096
 """The widest entry of a `srcset` that is taken, in pixels: wider ones are beyond what any picture here may have."""
 MOST_ELEMENTS = 5_000
 """Images and links of a page that are looked at: no gallery has more on one page."""
-LONGEST_ADDRESS = 4_000
-"""Letters of an address, `data:` aside; servers refuse longer ones."""
 
 ICON_BY_NAME, ICON_BY_SIZE, NOT_A_FORMAT = "an icon by its name", "an icon by its size", "not a picture format"
 PAGE_FORBIDS = "the page forbids it"

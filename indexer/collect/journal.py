@@ -150,9 +150,7 @@ class Journal:
     def picture(self, picture: str) -> Filed | None:
         """Return a picture that is filed, by its id, or the one that replaced it."""
         with self._lock:
-            while picture in self._state.replaced:
-                picture = self._state.replaced[picture]
-            return self._state.filed.get(picture)
+            return self._state.filed.get(self._last(picture))
 
     def replaced(self) -> set[str]:
         """Return the ids of the pictures that went for a larger one."""
@@ -206,31 +204,44 @@ class Journal:
         """Note what a host answered when it was asked for its robots.txt."""
         self._append({"event": "robots", "host": host, "status": status, "text": text, "fetched": fetched})
 
-    def forget(self, pictures: set[str], concerns: Callable[[str], bool]) -> list[str]:
+    def forget(self, pictures: set[str], concerns: Callable[[str], bool], *, alike: bool = False) -> list[str]:
         """Leave no word of some pictures, and of the addresses that `concerns` names, but hashes.
 
-        What was a duplicate of one of the pictures is unknown again, and so may be asked for. Returns the addresses.
+        What was nearly the same as one of the pictures, or went for it because it was smaller, is forgotten as well if
+        `alike` says so; else it is unknown again, and so may be asked for. Returns the addresses that are forgotten.
         """
         with self._lock:
-            gone, kept = [], []
-            for line in _lines(self._file):
-                address = line.get("address", "")
-                mine = concerns(address) if address else False
-                # The same file at another address goes too; what was only like it may be had again.
+            lines = list(_lines(self._file))
+            family = pictures | {one for one in self._state.replaced if self._last(one) in pictures}
+            gone, unknown = [], set()
+            for line in lines:
+                address, picture = line.get("address", ""), line.get("picture")
+                # The same file at another address goes too.
                 itself = line["event"] == "kept" or line.get("reason") in ("the same file", "the same address")
-                if mine or (line.get("picture") in pictures and itself):
+                wanted = picture in family and (alike or (itself and picture in pictures))
+                if wanted or (address and concerns(address)):
                     gone.append(address)
-                elif line.get("picture") not in pictures:
-                    kept.append({**line, "replaces": ""} if line.get("replaces") in pictures else line)
+                elif picture in family:
+                    unknown.add(address)
             addresses = list(dict.fromkeys(gone))
-            lost = set(addresses)
-            kept = [line for line in kept if line.get("address") not in lost and line.get("to") not in lost]
+            lost = unknown.union(addresses)
+            kept = [
+                {**line, "replaces": ""} if line.get("replaces") in pictures else line
+                for line in lines
+                if line.get("address") not in lost and line.get("to") not in lost
+            ]
             kept += [{"event": "forgotten", "hash": digest_of(address)} for address in addresses]
             self._rewrite(kept)
             self._state = _State()
             for line in kept:
                 self._state.take(line)
             return addresses
+
+    def _last(self, picture: str) -> str:
+        """Return the id of the picture that stands for one in the end. Called with the lock held."""
+        while picture in self._state.replaced:
+            picture = self._state.replaced[picture]
+        return picture
 
     def _append(self, line: dict[str, Any]) -> None:
         data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"

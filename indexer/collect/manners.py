@@ -23,6 +23,8 @@ in Google's "Robots meta tag, data-nosnippet, and X-Robots-Tag specifications", 
 FOLLOWS_NOT = ("nofollow", "none")
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 """Directives that have a colon of their own, which does not set off a robot's name."""
+_ROBOT = re.compile(r"\*|[a-z][a-z0-9_.-]*")
+"""What may be a robot's name: the hour of an `unavailable_after` stands before a colon as well."""
 
 
 class Robots:
@@ -53,7 +55,7 @@ def directives(values: Iterable[str]) -> set[str]:
         for part in value.lower().split(","):
             word = part.strip()
             name, colon, rest = (piece.strip() for piece in word.partition(":"))
-            if colon and name not in _WITH_VALUE:
+            if colon and name not in _WITH_VALUE and _ROBOT.fullmatch(name):
                 addressed = name in (AGENT, "*", "robots")
                 word = rest
             if addressed and word:
@@ -61,12 +63,17 @@ def directives(values: Iterable[str]) -> set[str]:
     return found
 
 
+def directives_of(headers: Mapping[str, str]) -> set[str]:
+    """Return the directives of an answer's `X-Robots-Tag`, which has a line for each time that it was sent."""
+    return directives(headers.get("X-Robots-Tag", "").split("\n"))
+
+
 def objection(headers: Mapping[str, str]) -> str:
     """Return the rule by which an answer's headers forbid keeping it, or nothing.
 
     `TDM-Reservation: 1` reserves the right to mine an answer (W3C TDM Reservation Protocol, 2022).
     """
-    found = directives([headers.get("X-Robots-Tag", "")])
+    found = directives_of(headers)
     for word in KEEPS_OUT:
         if word in found:
             return f"X-Robots-Tag: {word}"
@@ -76,7 +83,7 @@ def objection(headers: Mapping[str, str]) -> str:
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     """Return how many seconds a `Retry-After` asks to wait (RFC 9110, 10.2.3: seconds or a date); None for nonsense."""
     text = (value or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
+    if re.fullmatch(r"[0-9]{1,99}", text):
         return float(text)
     try:
         moment = parsedate_to_datetime(text)

@@ -127,6 +127,8 @@ def read_sources(path: Path) -> tuple[Source, ...]:
         document = _Document(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BadSources(f"{path} is no valid TOML: {error}") from None
+    except RecursionError:
+        raise BadSources(f"{path} is no valid TOML: lists within lists without end") from None
     for key in document.data:
         if key != "source":
             raise document.error("is no key that Sokkuri knows: a list of [[source]] tables is expected", None, key)
@@ -255,7 +257,8 @@ def _type(value: object) -> str:
 def _pages(value: object) -> list[str]:
     pages = [value] if isinstance(value, str) else value
     if not isinstance(pages, list) or not pages:
-        raise _Wrong(f"has to be a list of addresses and saved HTML files, not {_kind(value)}")
+        given = "an empty one" if pages == [] else _kind(value)
+        raise _Wrong(f"has to be a list of addresses and saved HTML files, not {given}")
     found = [_phrase(page) for page in pages]
     for page in found:
         if "://" in page:
@@ -316,7 +319,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_address(page: str) -> bool:
-    return page.startswith(("http://", "https://"))
+    return page.lower().startswith(("http://", "https://"))
 
 
 _KEYS: dict[str, Callable[[object], Any]] = {

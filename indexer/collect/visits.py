@@ -11,11 +11,11 @@ from pathlib import Path
 
 from indexer.collect.answers import Answer
 from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
-from indexer.collect.fetch import PAGES, Moved, Question
+from indexer.collect.fetch import NOT_WANTED, PAGES, Moved, Question
 from indexer.collect.galleries import PAGE_FORBIDS, LeftOut, Page, gallery_of
 from indexer.collect.jobs import Job, Outcome, fresh
 from indexer.collect.keep import FORGOTTEN
-from indexer.collect.manners import FOLLOWS_NOT, directives, objection
+from indexer.collect.manners import FOLLOWS_NOT, directives_of, objection
 from indexer.collect.wishes import Wishes
 from recommender.errors import FetchFailed, FetchRefused
 
@@ -25,6 +25,7 @@ SAVED_BYTES = 32_000_000
 """The largest saved page: one of search results holds its thumbnails as text."""
 PAGE_HOURS = 24
 """How long a page that was read is not asked for again: a run that is stopped goes on with the pages it has."""
+NO_PAGE = "not a page"
 ACCEPT = "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
 _NOT_NOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 """Statuses that say nothing about the page itself."""
@@ -152,7 +153,9 @@ class Visits:
 
     def _note(self, visit: Visit, error: object) -> None:
         report = self._desk.reports[visit.source]
-        if isinstance(error, FetchRefused):
+        if isinstance(error, FetchRefused) and error.rule == NOT_WANTED:
+            report.trouble(visit.address, "refused", NO_PAGE, f"{error}, which is no page with pictures on it")
+        elif isinstance(error, FetchRefused):
             report.trouble(visit.address, "refused", error.rule, str(error))
         elif isinstance(error, FetchFailed):
             if not is_host_s(error):
@@ -174,7 +177,7 @@ class Visits:
             refused = tuple(LeftOut(one.address, f"{PAGE_FORBIDS} ({rule})") for one in gallery.pictures)
             gallery = replace(gallery, pictures=(), left_out=(*gallery.left_out, *refused))
         self._wishes.take_all(visit.source, gallery)
-        follows = not directives([answer.headers.get("X-Robots-Tag", "")]) & set(FOLLOWS_NOT)
+        follows = not directives_of(answer.headers) & set(FOLLOWS_NOT)
         if gallery.next and follows and visit.depth < source.max_pages and not self._wishes.are_full(visit.source):
             self.visit(Visit(visit.source, visit.depth + 1, gallery.next))
 

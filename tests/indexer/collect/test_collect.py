@@ -483,6 +483,14 @@ def test_limits_of_a_source(place: Place, server: GalleryServer) -> None:
     assert "yielded nothing" in "\n".join(source.to_lines())
 
 
+def test_a_picture_is_no_page(place: Place, server: GalleryServer) -> None:
+    """A source that names a picture where a page belongs is told so, and not that the picture is none."""
+    place.sources(f"{server.hosts[0]}/p/0-1.jpg")
+    (line,) = place.run().sources[0].lines
+    assert (line.outcome, line.reason) == ("page refused", "not a page")
+    assert line.what == "the answer is image/jpeg, which is no page with pictures on it"
+
+
 def test_a_source_that_yields_nothing_is_said_loudly(place: Place) -> None:
     """A page without pictures is a line that cannot be overlooked, with advice."""
     place.sources(place.saved("empty.html", "<p>nothing"))

@@ -6,6 +6,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic, sleep
 
@@ -14,7 +15,8 @@ from requests import Session
 
 from indexer.collect.answers import Answer
 from indexer.collect.borders import guarded_session, networks_of
-from indexer.collect.fetch import PICTURES, Question, Trouble, ask, cut
+from indexer.collect.fetch import PICTURES, Moved, Question, Trouble, ask, cut
+from indexer.collect.manners import objection
 from recommender.errors import BuildError, FetchFailed, FetchRefused
 
 MOST = 100_000
@@ -31,6 +33,7 @@ class _Host(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer by the path."""
         head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
+        moved = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
         raw = {
             "/garbage": b"\x00\x1b[31m" * 100,
             "/chunk": head + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\nxx",
@@ -39,6 +42,13 @@ class _Host(BaseHTTPRequestHandler):
             "/heads": head + b"".join(b"X-%d: y\r\n" % number for number in range(500)) + b"\r\n",
             "/long": head + b"X: " + b"y" * 200_000 + b"\r\n\r\n",
             "/zip": head + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(50 * MOST)),
+            "/tags": head + b'X-Robots-Tag: googlebot: noindex\r\nX-Robots-Tag:  noai\r\nETag: "a\r\n b"\r\n'
+            b"Content-Length: 3\r\n\r\nfew",
+            "/moved-utf-8": moved + "/ルフィ.jpg".encode() + b"\r\n\r\n",
+            "/moved-latin-1": moved + "/é.jpg".encode("latin-1") + b"\r\n\r\n",
+            "/moved-long": moved + b"/" + b"a" * 5_000 + b"\r\n\r\n",
+            "/moved-port": moved + b"http://127.0.0.1:99999/\r\n\r\n",
+            "/moved-bracket": moved + b"http://[::1/\r\n\r\n",
             "/few": head + b"Content-Length: 3\r\n\r\nfew",
         }.get(self.path, head + b"\r\n")
         self.close_connection = True
@@ -87,6 +97,9 @@ def _question(address: str, *, clipped: bool = False, packed: bool = False) -> Q
         ("length", FetchRefused, "too large"),
         ("endless", FetchRefused, "too large"),
         ("zip", FetchRefused, "too large"),
+        ("moved-long", FetchFailed, "no proper answer"),
+        ("moved-port", FetchFailed, "no proper answer"),
+        ("moved-bracket", FetchFailed, "no proper answer"),
     ],
 )
 def test_what_is_no_answer_is_an_error(
@@ -97,6 +110,22 @@ def test_what_is_no_answer_is_an_error(
         ask(session, _question(f"{host}/{path}"))
     error: BuildError = caught.value
     assert (error.rule if isinstance(error, FetchRefused) else getattr(error, "why", "")) == why
+
+
+@pytest.mark.parametrize(("path", "name"), [("moved-utf-8", "ルフィ.jpg"), ("moved-latin-1", "é.jpg")])
+def test_a_redirect_is_read_as_it_was_sent(host: str, session: Session, path: str, name: str) -> None:
+    """Where a redirect leads may be told in UTF-8 without escapes, or in Latin-1."""
+    assert ask(session, _question(f"{host}/{path}")) == Moved(f"{host}/{name}")
+
+
+def test_headers_that_came_several_times(host: str, session: Session) -> None:
+    """What one X-Robots-Tag tells another robot does not hide what the next one tells everybody; folds are blanks."""
+    answer = ask(session, _question(f"{host}/tags"))
+    assert isinstance(answer, Answer)
+    assert answer.headers["X-Robots-Tag"].split("\n") == ["googlebot: noindex", "noai"]
+    assert objection(answer.headers) == "X-Robots-Tag: noai"
+    again = replace(_question(f"{host}/tags"), etag=answer.headers["ETag"])
+    assert isinstance(ask(session, again), Answer)
 
 
 @pytest.mark.parametrize("path", ["endless", "zip"])

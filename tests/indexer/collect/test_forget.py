@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from bench.gallery import GalleryServer
+from bench.gallery import GalleryServer, picture
 from indexer.collect.collect import collect
 from indexer.collect.forget import ForgetReport, comes_from, forget
 from indexer.collect.journal import FOLDER, Journal
+from indexer.collect.report import SourceReport
 from indexer.collect.sources import read_sources
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
@@ -28,6 +33,7 @@ from recommender.snapshots import open_snapshot
 from recommender.types import PictureId
 from tests.fakes import SPACE
 from tests.indexer.collect.clocks import QuickClock
+from tests.pictures import saved
 from tests.web.world import World, build
 
 pytestmark = pytest.mark.slow
@@ -292,6 +298,11 @@ def test_what_is_not_known(world: World) -> None:
         ("https://a.example/anna/1", "https://a.example/ann/", False),
         ("http://a.example/x", "https://a.example", False),
         ("https://a.example/x", "", True),
+        ("https://a.example/x", "HTTPS://A.Example:443/x", True),
+        ("https://A.example:443/x", "https://a.example/", True),
+        ("http://a.example:443/x", "http://a.example/x", False),
+        ("https://a.example/x", "https://a.example/X", False),
+        ("https://a.example:8443/x", "https://a.example:84", False),
     ],
 )
 def test_a_host_is_that_host_alone(address: str, prefix: str, counts: bool) -> None:
@@ -330,3 +341,55 @@ def test_the_next_run_does_not_bring_it_back(tmp_path: Path) -> None:
     assert not list(library.rglob(f"{row.picture}*"))
     words = [file for file in library.rglob("*") if file.is_file() and first.encode() in file.read_bytes()]
     assert words == []
+
+
+class _Smaller(BaseHTTPRequestHandler):
+    """Serves half the size of the gallery's picture of the same path."""
+
+    def log_message(self, *_: object) -> None:
+        """Write no line to the terminal."""
+
+    def do_GET(self) -> None:
+        """Answer by the path."""
+        image = Image.open(io.BytesIO(picture(self.path)))
+        self.send_response(404 if self.path == "/robots.txt" else 200)
+        self.send_header("Content-Type", "image/jpeg")
+        self.end_headers()
+        self.wfile.write(saved(image.resize((image.width // 2, image.height // 2)), "JPEG", quality=90))
+
+
+@pytest.mark.parametrize("first", ["large", "small"])
+@pytest.mark.parametrize("by", ["picture", "source"])
+def test_smaller_copies_of_a_forgotten_picture(tmp_path: Path, first: str, by: str) -> None:
+    """With a picture its smaller copies stay away; with a source those of others may be had, by an ordinary run."""
+    settings = replace(build(tmp_path).settings, host_delay=0.0, private_networks="127.0.0.0/8")
+    library = tmp_path / "collected"
+    with GalleryServer(1, 4) as gallery, ThreadingHTTPServer(("127.0.0.9", 0), _Smaller) as smaller:
+        threading.Thread(target=smaller.serve_forever, args=(0.05,), daemon=True).start()
+        hosts = {"large": gallery.hosts[0], "small": f"http://127.0.0.9:{smaller.server_address[1]}"}
+        for name, host in hosts.items():
+            (tmp_path / f"{name}.html").write_text(f'<img src="{host}/p/0-1.jpg">')
+            (tmp_path / f"{name}.toml").write_text(
+                f'[[source]]\nshow = "s"\ncharacter = "{name}"\npages = "{name}.html"\n'
+            )
+
+        def run(name: str) -> SourceReport:
+            with workplace(settings, "collect") as catalogue:
+                sources = read_sources(tmp_path / f"{name}.toml")
+                return collect(settings, catalogue, sources, library, clock=QuickClock()).sources[0]
+
+        run(first)
+        run("small" if first == "large" else "large")
+        (kept,) = library.glob("*/*/*.jpg")
+        assert kept.parent.name == "large"
+        with workplace(settings, "forget") as catalogue:
+            if by == "picture":
+                forget(settings, catalogue, picture=kept.stem)
+            else:
+                forget(settings, catalogue, source=hosts["large"])
+        assert run("large").refused == {"forgotten on demand": 1}
+        again = run("small")
+        assert (again.kept, again.refused) == ((0, {"forgotten on demand": 1}) if by == "picture" else (1, {}))
+        assert again.failed == {}
+        assert gallery.paths.count("/p/0-1.jpg") == 1
+        smaller.shutdown()

@@ -100,6 +100,7 @@ def test_forgetting_keeps_only_hashes(tmp_path: Path) -> None:
     journal.asked(A)
     journal.kept(_filed("p", A))
     journal.same("https://b.example/copy.jpg", "p", "the same file")
+    journal.asked("https://b.example/near.jpg")
     journal.same("https://b.example/near.jpg", "p", "nearly the same picture")
     journal.asked(B)
     journal.refused(B, "too small", "what")

@@ -41,11 +41,14 @@ def test_directives_for_others_do_not_count() -> None:
     assert directives(["noindex, googlebot: noai, nofollow, sokkuri: noarchive"]) == {"noindex", "noarchive"}
     assert directives(["unavailable_after: 25 Jun 2010, max-snippet: 3"]) == {"unavailable_after", "max-snippet"}
     assert directives(["Sokkuri: NoAI"]) == {"noai"}
+    assert "noai" in directives(["unavailable_after: Fri, 25 Jun 2027 15:00:00 GMT, noai"])
 
 
 def test_objections_of_headers() -> None:
     """Each directive that keeps collectors out is named, and so is a reservation of mining."""
     assert objection({"X-Robots-Tag": "nosnippet, noimageai"}) == "X-Robots-Tag: noimageai"
+    assert objection({"X-Robots-Tag": "googlebot: noindex\nnoai"}) == "X-Robots-Tag: noai"
+    assert objection({"X-Robots-Tag": "googlebot: noindex\notherbot: noai"}) == ""
     assert objection({"TDM-Reservation": "1"}) == "TDM-Reservation: 1"
     assert objection({"X-Robots-Tag": "nosnippet", "TDM-Reservation": "0"}) == ""
 
@@ -54,6 +57,7 @@ def test_retry_after() -> None:
     """Seconds and dates are understood, the past means now, and nonsense means nothing."""
     now = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
     assert retry_after("120") == 120
+    assert retry_after("9" * 12) == 999_999_999_999
     assert retry_after("Mon, 23 Nov 2026 10:01:30 GMT", now) == 90
     assert retry_after("Mon, 23 Nov 2026 09:00:00 GMT", now) == 0
     assert [retry_after(text) for text in (None, "", "soon", "-5", "1e9")] == [None] * 5

@@ -46,6 +46,12 @@ def test_a_source_is_read_with_its_defaults(file: Path) -> None:
     assert (source.type, source.max_pages, source.max_pictures, source.select) == ("male", MOST_PAGES, None, "")
 
 
+def test_capital_letters_of_a_scheme(file: Path) -> None:
+    """An address is one however its scheme is written, and not the name of a file."""
+    file.write_text(GOOD.replace("https://gallery", "HTTPS://gallery"), encoding="utf-8")
+    assert read_sources(file)[0].pages[0] == "HTTPS://gallery.example/luffy"
+
+
 def test_sources_of_one_character_are_told_apart(file: Path) -> None:
     """Several sources of one character are numbered, unless they have names of their own."""
     file.write_text(GOOD + GOOD + GOOD.replace("show =", 'id = "fans"\nshow ='), encoding="utf-8")
@@ -117,6 +123,8 @@ def test_accents_are_composed_and_a_mark_is_passed_over(file: Path) -> None:
 def test_what_is_no_toml(file: Path) -> None:
     """A syntax error, another character set and a missing file are one sentence each."""
     assert "no valid TOML" in _complaint(file, "[[source]\n")
+    assert "lists within lists" in _complaint(file, "a = " + "[" * 9_999)
+    assert "not an empty one" in _complaint(file, '[[source]]\nshow = "a"\ncharacter = "b"\npages = []\n')
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(BadSources, match="not text in UTF-8"):
         read_sources(file)

@@ -86,7 +86,7 @@ COMMANDS = {
     ),
     "rollback": (
         "indexer.commands:rollback",
-        "Publish SNAPSHOT again; without one, the newest that is older than the published one.",
+        "Publish SNAPSHOT again; without one, the newest whole one that is older than the published.",
     ),
     "forget": (
         "indexer.commands:forget",

@@ -146,7 +146,7 @@ def test_a_resumed_run_keeps_the_pause(world: World) -> None:
     ended, world.idle = world.clock.now(), 2.0
     _outcomes(_lanes(world), _job("/2"), _job("https://new.example/1"))
     times = dict(world.asked)
-    # The clock is one for all hosts: it may be a second ahead, for the other host's own pause. Seven would be a new one.
+    # The clock is one for all hosts: the other one's pause may have moved it on. Seven would be a new pause.
     assert ended + 5 - 1e-6 <= times[f"{HOST}/2"] < ended + 7
     assert times["https://new.example/robots.txt"] <= times[f"{HOST}/2"]
 

@@ -26,7 +26,7 @@ from recommender.indexes import EXACT, IVF
 from recommender.indexes.faiss_index import FaissIndex
 from recommender.indexes.ivf_index import CENTRE, LISTS, REPORT, VECTORS, Effort, Efforts, IvfIndex, Stored
 from recommender.indexes.lists import FEWEST, Vectors, blocks, fill, learned, scale_of, store
-from recommender.indexes.tuning import Truth, Tuned, latency, measured, truth_of, tune
+from recommender.indexes.tuning import Truth, Truths, Tuned, latency, measured, truths_of, tune
 from recommender.settings import Settings
 
 FLAT = "Flat"
@@ -44,7 +44,7 @@ ROW_NUMBER = 8
 MOST_MOVED = 0.2
 """Where more vectors than this share came or went since the lists were learned, they are learned anew."""
 SLACK = 0.005
-"""How much less recall than before counts as luck: two samples of 256 vectors differ by as much."""
+"""How much less recall than before counts as luck: two samples of a thousand vectors may differ by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,8 @@ class _Attempt:
         self._since = now
 
     @cached_property
-    def _truth(self) -> Truth:
-        return truth_of(self._vectors, blocks(self._vectors.shape))
+    def _truths(self) -> Truths:
+        return truths_of(self._vectors, list(blocks(self._vectors.shape)))
 
     def kept(self, folder: Path, report: IndexReport) -> str:
         """Try the lists of another folder; afterwards there are facts, or it returns why they do not serve.
@@ -250,9 +250,9 @@ class _Attempt:
         same_target = self._options.target_recall == report.target_recall
         found = None
         if same_target and report.few and report.many:
-            found = measured(index_with, self._truth, Efforts(report.few, report.many))
+            found = measured(index_with, self._truths, Efforts(report.few, report.many))
         if found is None or found.recall_few < least:
-            found = tune(index_with, self._truth, int(lists.nlist), self._options.target_recall)
+            found = tune(index_with, self._truths, int(lists.nlist), self._options.target_recall)
         if same_target and found.recall_few < least:
             self._lap("measure")
             return f"its recall fell from {report.recall10:.3f} to {found.recall_few:.3f}"
@@ -273,7 +273,7 @@ class _Attempt:
         self._lap("add")
         found = tune(
             lambda efforts: IvfIndex(lists, stored, efforts),
-            self._truth,
+            self._truths,
             int(lists.nlist),
             self._options.target_recall,
         )
@@ -284,7 +284,7 @@ class _Attempt:
     def _finish(self, key: str, stored: Stored, found: Tuned) -> None:
         """Put down what is true of either."""
         np.save(self._folder / CENTRE, stored.centre)
-        exact = _exact_latency(self._vectors, self._truth)
+        exact = _exact_latency(self._vectors, self._truths.few)
         self._lap("measure")
         count, dimension = self._vectors.shape
         self.facts = {

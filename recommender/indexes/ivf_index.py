@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,8 +38,9 @@ EXACT_NUMBERS = 2**21
 """Where the rows that pass a filter hold no more numbers than these, all are compared: about 2 ms."""
 HIDDEN = 64
 """Where a filter hides no more rows than these, so many more are searched for and the hidden ones dropped."""
-SURROUNDINGS = 8
-"""How many times as many candidates are compared under a filter, up to MANY: what lies further off differs by less."""
+SURROUNDINGS = 2_500
+"""The fewest candidates that are compared under a filter, which may hide a query's own surroundings: what lies further
+off differs by less, and codes tell less of it apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +175,15 @@ class IvfIndex:
     ) -> NDArray[np.int64]:
         """Return at least `count` candidates of the `passing` rows.
 
-        The fewer pass, the more lists are probed, so that about as many are looked at as without a filter. A filter may
-        hide a query's own surroundings, so that its nearest lie as far off as otherwise those of a thousand results.
+        A filter may hide a query's own surroundings, so that its nearest lie as far off as otherwise those of a
+        thousand results. The fewer pass, the more lists are probed, but by no means in the same proportion: the nearest
+        of half as many stand only a little further off, in lists that come next.
         """
         lists = int(self._lists.nlist)
         usual = self._efforts.probes(count if rows is None else MANY)
-        probes = min(lists, ceil(usual * len(self) / passing))
+        probes = min(lists, ceil(usual * sqrt(len(self) / passing)))
         wanted = self._efforts.candidates(count)
-        wanted = min(passing, wanted if rows is None else max(wanted, min(wanted * SURROUNDINGS, MANY)))
+        wanted = min(passing, wanted if rows is None else max(wanted, SURROUNDINGS))
         found = self.probed(vector, wanted, probes, rows)
         return found if len(found) >= count or probes == lists else self.probed(vector, wanted, lists, rows)
 

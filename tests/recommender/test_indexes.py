@@ -213,7 +213,8 @@ def test_a_target_that_makes_no_sense_is_refused(target: float) -> None:
 
 def test_the_truth_is_what_sorting_gives(stored: Matrix) -> None:
     """Block by block the same neighbours are found as by sorting all cosines at once; the query itself is none."""
-    truth = truth_of(stored, (slice(first, min(first + 5000, COUNT)) for first in range(0, COUNT, 5000)), asked=7)
+    parts = (slice(first, min(first + 5000, COUNT)) for first in range(0, COUNT, 5000))
+    truth = truth_of(stored, parts, 7, 1000)
     for query, row, nearest in zip(truth.queries, truth.rows, truth.nearest, strict=True):
         assert np.array_equal(query, stored[row])
         order = np.argsort(-(stored @ query))

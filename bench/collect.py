@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.gallery import BAD, BAD_PAGE, CHARSET_PAGE, Asked
+from bench.memory import resident
 from bench.report import Figures
 from recommender.cli import MAIN
 from recommender.errors import BuildError
@@ -196,7 +197,7 @@ def _collect(  # each is one thing that differs between the runs
     ):
         memory = []
         while process.poll() is None:
-            memory.append(_resident_mb(process.pid))
+            memory.append(resident(process.pid))
             sleep(MEMORY_EVERY if kill_after is None else 0.02)
             if kill_after is not None and perf_counter() - started > kill_after:
                 process.kill()
@@ -234,12 +235,3 @@ def _shortest_pause(asked: list[Asked]) -> float:
         shortest = min(shortest, one.time - last.get(one.host, float("-inf")))
         last[one.host] = one.time
     return shortest
-
-
-def _resident_mb(pid: int) -> float:
-    """Return the resident memory of a process in megabytes, 0 once it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
-    except OSError:
-        return 0.0
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.memory import run_watched
 from bench.report import Figures
 from bench.tiny import cast, draw, make_export, make_library, make_model
 from indexer.embed import examine
@@ -40,6 +41,8 @@ from recommender.types import DecodedImage
 
 JPEG_SIDE, JPEG_SIZE = 1000, 224
 """Pixels of a side: of the JPEGs that are compared with the engine, and of what the network looks at."""
+MANY_SIDE = 600
+"""Pixels of a side of the JPEGs that memory is watched over."""
 CALIBRATED = 32
 """Pictures that the ranges of its 8-bit numbers are measured on."""
 NEW = 20
@@ -55,7 +58,8 @@ _FORKING.set_forkserver_preload(["indexer.commands", "indexer.reindex", "recomme
 class Effort:
     """How many pictures are reindexed unchanged, how often, how many JPEGs are embedded, and how many kills there are.
 
-    `kept` pictures are in the library that is reindexed and killed. `backbone` and its weights embed the JPEGs.
+    `kept` pictures are in the library that is reindexed and killed, `many` in the one whose reindexing has its memory
+    watched. `backbone` and its weights embed the JPEGs.
     """
 
     pictures: int = 100_000
@@ -63,10 +67,11 @@ class Effort:
     jpegs: int = 2000
     kills: int = 200
     kept: int = 500
+    many: int = 10_000
     backbone: tuple[str, str] = ("vgg19", "bundled")
 
 
-QUICK = Effort(pictures=2000, repeats=1, jpegs=100, kills=5, kept=100)
+QUICK = Effort(pictures=2000, repeats=1, jpegs=100, kills=5, kept=100, many=300)
 
 
 def measure_reindexing(effort: Effort) -> Figures:
@@ -74,14 +79,17 @@ def measure_reindexing(effort: Effort) -> Figures:
     with TemporaryDirectory(prefix="sokkuri-bench-") as folder:
         cost = cost_of_change(Path(folder) / "cost", effort)
         speed = beside_the_engine(Path(folder) / "speed", effort)
+        memory = steady_memory(Path(folder) / "memory", effort)
         kills = killed_and_resumed(Path(folder) / "kills", effort)
-    figures = {**cost, **speed, **kills}
+    figures = {**cost, **speed, **memory, **kills}
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in cost["unchanged_stages_s"].items())
     lines = (
         f"{effort.pictures:,} tiny pictures: the first run {cost['first_s']:.1f} s",
         f"  unchanged {cost['unchanged_100k_s']:.2f} s ({stages}; the rest is starting Python)",
         f"  one changed picture published after {cost['one_changed_100k_s']:.2f} s",
         f"{effort.jpegs:,} new JPEGs: {speed['reindex_per_s']:.1f} a second; bare engine × {speed['over_engine']:.2f}",
+        f"{effort.many:,} JPEGs: {memory['memory_early_mb']:.0f} MB at most in the first quarter of the time,",
+        f"  {memory['memory_late_mb']:.0f} MB in the last half; {memory['memory_peak_mb']:.0f} MB with mapped files",
         f"{kills['kills']} kills: {kills['answered_queries']} queries answered, {kills['failed_queries']} failed",
         f"  {kills['repeated_embeddings']} embeddings done twice, {kills['lost_embeddings']} lost",
         f"  {kills['published']} snapshots published meanwhile; `verify` finds {kills['findings']} faults at the end",
@@ -121,13 +129,16 @@ def cost_of_change(folder: Path, effort: Effort) -> dict[str, Any]:
 
 def _timed(settings: Settings, root: Path) -> tuple[float, Any]:
     """Run `sokkuri reindex` as a person would, and return its seconds and its report."""
-    command = [sys.executable, "-c", MAIN, "reindex", str(root), "--home", str(settings.home), "--json"]
     started = perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(_command(settings, root), capture_output=True, text=True, check=False)
     taken = perf_counter() - started
     if done.returncode:
         raise BuildError(f"reindex ended with {done.returncode}: {done.stderr.strip()}")
     return taken, json.loads(done.stdout)
+
+
+def _command(settings: Settings, root: Path) -> list[str]:
+    return [sys.executable, "-c", MAIN, "reindex", str(root), "--home", str(settings.home), "--json"]
 
 
 def _require(report: Any, **expected: int) -> None:
@@ -163,6 +174,25 @@ def beside_the_engine(folder: Path, effort: Effort) -> dict[str, Any]:
         "over_engine": reindexed / engine,
         "jpegs_s": taken,
         "jpegs_stages_s": stages,
+    }
+
+
+def steady_memory(folder: Path, effort: Effort) -> dict[str, Any]:
+    """Watch the memory of a run that embeds many JPEGs: what it holds must not grow with what it has done."""
+    settings = Settings(home=folder / "home")
+    say(f"drawing {effort.many} JPEGs")
+    root = make_library(folder / "library", effort.many, MANY_SIDE, "JPEG")
+    network = make_model(settings, cast(effort.many))
+    make_export(settings, network, [decode(draw(number)) for number in range(CALIBRATED)])
+    say("watching the memory of a reindex of them")
+    watched = run_watched(_command(settings, root))
+    _require(watched.report, embedded=effort.many)
+    own = watched.own or [0.0]
+    return {
+        "memory_pictures": effort.many,
+        "memory_early_mb": max(own[: len(own) // 4 + 1]),
+        "memory_late_mb": max(own[len(own) // 2 :]),
+        "memory_peak_mb": watched.peak,
     }
 
 

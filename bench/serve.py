@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from bench.crowd import ADDRESS, SIDE, Outcome, Pictures, crowd
+from bench.memory import resident
 from bench.report import Figures
 from bench.tiny import cast, draw, make_export, make_library, make_model
 from indexer.progress import say
@@ -97,7 +97,7 @@ def measure_serving(settings: Settings, effort: Effort) -> Figures:
         encoder = publication.current().encoder
         with _server(settings) as (port, process):
             alone = _one_client(port, encoder, pictures, effort, settings)
-            warm = _resident_mb(process.pid)
+            warm = resident(process.pid)
             singles, bulks, outcomes = [], [], []
             for _ in range(effort.rounds):
                 single, bulk = _bare_rates(encoder, pictures, effort.engine_seconds / effort.rounds, settings)
@@ -233,7 +233,7 @@ def _watched_memory(pid: int) -> Iterator[list[float]]:
 
     def look() -> None:
         while not ended.wait(SAMPLE_SECONDS):
-            seen.append(_resident_mb(pid))
+            seen.append(resident(pid))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -243,7 +243,7 @@ def _watched_memory(pid: int) -> Iterator[list[float]]:
     finally:
         ended.set()
         watcher.join()
-        seen.append(_resident_mb(pid))
+        seen.append(resident(pid))
         found += [seen[len(seen) // 4], max(seen), seen[-1]]
 
 
@@ -281,16 +281,3 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
         detail = answer.get("detail", "")
         sleep(0.5)
     raise BuildError(f"the server is not ready: {detail}")
-
-
-def _resident_mb(pid: int) -> float:
-    """Return the resident memory of a process and its children in megabytes."""
-    total = 0
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # the process ended meanwhile
-        if int(status.parent.name) == pid or int(fields[1]) == pid:
-            total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-    return total / 1e6

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.memory import run_watched
 from bench.report import Figures
 from indexer.embed import EmbeddingTable
 from indexer.evaluation.rehearsal import parent_of
@@ -50,7 +48,6 @@ CHARACTERS = 100
 """Characters of that file, in ten shows."""
 SMALLER = 10
 """Memory is measured on a file of so many times fewer rows as well: it should be about the same."""
-SAMPLED_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,8 @@ def _second(home: Path, root: Path, options: TrainOptions) -> dict[str, Any]:
     """Train once more in a process of its own, which the backbone has nothing to do in."""
     command = [sys.executable, "-c", MAIN, "train", str(root), "--home", str(home), "--json"]
     command += ["--backbone", options.backbone, "--weights", options.weights, "--views", str(options.views)]
-    found, peak, anonymous = _watched(command)
+    watched = run_watched(command)
+    found, peak, anonymous = watched.report, watched.peak, watched.own_peak
     if found["embedded"]:
         raise BuildError(f"the second training embedded {found['embedded']} pictures: it should have found them all")
     before = {stage: found["seconds"][stage] for stage in ("weights", "embeddings")}
@@ -117,41 +115,6 @@ def _second(home: Path, root: Path, options: TrainOptions) -> dict[str, Any]:
         "peak_anonymous_mb": anonymous,
         "second_training_s": found["seconds"],
     }
-
-
-def _watched(command: Sequence[str]) -> tuple[dict[str, Any], float, float]:
-    """Run a command; return the JSON it prints, and the most memory it held: in all, and without mapped files."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        watch = _Watch(process.pid)
-        watch.start()
-        out, error = process.communicate()
-        watch.join()
-    if process.returncode:
-        raise BuildError(f"{' '.join(command[2:5])} ended with {process.returncode}: {error.strip()[-200:]}")
-    return json.loads(out), watch.peak["VmHWM"], watch.peak["RssAnon"]
-
-
-class _Watch(threading.Thread):
-    """Looks at a process's memory until it ends. Megabytes."""
-
-    def __init__(self, process: int) -> None:
-        super().__init__(daemon=True)
-        self._status = Path(f"/proc/{process}/status")
-        self.peak = {"VmHWM": 0.0, "RssAnon": 0.0}
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        """Read on until there is nothing to be read."""
-        while not self._ended.wait(SAMPLED_SECONDS):
-            try:
-                lines = self._status.read_text(encoding="ascii").splitlines()
-            except OSError:
-                return
-            fields = dict(line.split(":", 1) for line in lines if ":" in line)
-            if "RssAnon" not in fields:  # the process has ended, and waits to be asked how
-                return
-            for name in self.peak:
-                self.peak[name] = max(self.peak[name], int(fields[name].split()[0]) / 1000)
 
 
 def _speed(model: ModelFolder, samples: Samples, library: Library, pictures: int) -> dict[str, Any]:
@@ -253,7 +216,8 @@ def _memory(rows: int) -> dict[str, Any]:
         with TemporaryDirectory(prefix="sokkuri-bench-") as home:
             _fill(Path(home), count)
             command = [sys.executable, "-m", "bench.train", home, str(count)]
-            _, peak, anonymous = _watched(command)
+            watched = run_watched(command)
+            peak, anonymous = watched.peak, watched.own_peak
         found[name] = {"rows": count, "peak_mb": peak, "peak_anonymous_mb": anonymous}
     found["file_mb"] = {"larger": rows * SYNTHETIC.dimension * 4 / 1e6}
     return {"synthetic": found}

@@ -58,16 +58,17 @@ class Encodings:
 
 
 class Capacity:
-    """The bounds of one process. `working` lets pictures in, `encoding` lets one of them through the network at a time.
+    """The bounds of one process. `working` lets pictures in, `encoding` lets them to the network, two at a time.
 
-    One forward pass uses every core, so a second beside it would only slow both; while it runs, the next pictures are
-    decoded, one on each core, and no more: decoded they take some megabytes.
+    One forward pass uses every core, and a second beside it would only slow both, so the network computes one by one;
+    the second picture is made ready meanwhile, and follows at once. The next ones are decoded, one on each core, and no
+    more: decoded they take some megabytes.
     """
 
     def __init__(self, waiting: int = 32, encodings: int = 0) -> None:
         places = available_cores() + 1
         self.working = Gate(places, waiting)
-        self.encoding = Gate(1, places + waiting)
+        self.encoding = Gate(2, places + waiting)
         self.encodings = Encodings(encodings)
 
     @classmethod

@@ -49,6 +49,8 @@ _RUN_LENGTH = (1, 2)
 """The BMP compressions RLE8 and RLE4."""
 _RUN_LENGTH_MOST = 2_000_000
 """Pillow reads a run-length coded BMP in Python, step by step: at most so many bytes and so many pixels."""
+_BLOCK, _BLOCKS = 2**20, 16
+"""Bytes in which Pillow takes memory for a picture, and how many such blocks `reuse_memory` lets it keep."""
 _TRANSPOSED = 5
 """From this Exif orientation on, rows and columns change places."""
 _ROWS_REVERSED = (3, 4, 7, 8)
@@ -97,6 +99,12 @@ class Preprocessing:
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_json` wrote."""
         return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+
+
+def reuse_memory() -> None:
+    """Let decoding keep up to 16 MB for the next picture: to get pages anew for each takes as long as to decode it."""
+    Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]  # documented, not annotated
+    Image.core.set_blocks_max(_BLOCKS)  # type: ignore[attr-defined]
 
 
 def picture_id(data: bytes) -> PictureId:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from recommender.encoder import ModelEncoder
 from recommender.errors import EngineMissing, NotFound, SettingError, SokkuriError
@@ -21,6 +22,8 @@ from recommender.settings import Settings
 from recommender.types import DecodedImage, Matrix
 
 ENGINES = ("auto", "torch", "openvino")
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What stands where a driver for computing on a graphics card is loaded: NVIDIA's, AMD's, and that of WSL."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +55,15 @@ def open_encoder(settings: Settings, name: str, space: str | None = None) -> Mod
 def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
     """Open a model's backbone with the engine of the settings, for a new snapshot.
 
-    `auto` takes the fastest export that was measured on this kind of processor to be faster than torch, else torch, and
-    logs why where there are exports; where torch is not installed, any export that runs. torch itself is loaded when
-    the first picture comes. Raises ModelError or Corrupt.
+    `auto` takes torch where there is a graphics card for it; else the fastest export that was measured on this kind of
+    processor to be faster than torch, else torch, and logs why where there are exports; where torch is not installed,
+    any export that runs. torch itself is loaded when the first picture comes. Raises ModelError or Corrupt.
     """
     _require_engine(settings)
     if settings.engine == "torch":
+        return _TorchWhenAsked(folder, settings)
+    if settings.engine == "auto" and _has_card():
+        logger.info("torch runs %s on a graphics card", folder.name)
         return _TorchWhenAsked(folder, settings)
     exports, trouble = _exports(folder)
     without_torch = not _has_torch()
@@ -83,6 +89,15 @@ def _has_torch() -> bool:
         return find_spec("torch") is not None
     except (ImportError, ValueError):  # something forbids to import it
         return False
+
+
+def _has_card() -> bool:
+    """Tell whether torch finds a graphics card; it is loaded only where a driver is there to be found."""
+    if not any(file.exists() for file in DRIVERS) or not _has_torch():
+        return False
+    from recommender.encoders.torch_encoder import device
+
+    return device().type != "cpu"
 
 
 def _exports(folder: ModelFolder) -> tuple[list[Export], list[SokkuriError]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -20,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from recommender.embeddings import EmbeddingSpace
-from recommender.encoders.feeding import Feeder
+from recommender.encoders.feeding import PIXELS, Feeder
 from recommender.encoders.pooled import LAYER as POOLED
 from recommender.encoders.pooled import exchange_top
 from recommender.errors import Corrupt, ModelError
@@ -34,6 +36,8 @@ OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _INCEPTION, "inception_v3": _
 torchvision scales it for its trained weights. Naming the initialisation keeps a warning about its default away."""
 PENULTIMATE = "penultimate"
 """What `EmbeddingSpace.layer` says of what went into the layer that was taken away."""
+CARD_PIXELS = 64 * 224 * 224
+"""Pixels in one forward pass on a graphics card, which fewer leave idle: 64 pictures of the usual size."""
 Precision = Literal["float32", "bfloat16"]
 Built = TypeVar("Built")
 
@@ -93,23 +97,50 @@ def _without_values(build: Callable[[], Built]) -> Built:
         return build()
 
 
+def device() -> torch.device:
+    """Return what networks run on: the graphics card where torch finds one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def computes_bfloat16() -> bool:
-    """Tell whether this processor computes with bfloat16 itself: emulated, it takes longer than float32."""
+    """Tell whether what networks run on computes with bfloat16 itself: emulated, it takes longer than float32."""
+    if device().type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older releases of torch cannot tell: float32 is right everywhere.
     can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
 class TorchBackbone:
-    """The Backbone of a torchvision network on the CPU, in the precision of its space: float32 or bfloat16."""
+    """The Backbone of a torchvision network, in the precision of its space: float32 or bfloat16.
 
-    def __init__(self, model: nn.Module, space: EmbeddingSpace, preprocessing: Preprocessing, threads: int = 0) -> None:
+    It runs on the processor or on a graphics card, which gets a copy of the network when the first picture comes. The
+    space is the same: they differ by rounding alone.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        space: EmbeddingSpace,
+        preprocessing: Preprocessing,
+        threads: int = 0,
+        on: torch.device | None = None,
+    ) -> None:
         self._threads = threads
+        self._device = on or device()
         # Pictures side by side in memory, channels innermost: oneDNN computes convolutions several times faster so.
         self._model = model.to(memory_format=torch.channels_last)
         self._space = space
         self._preprocessing = preprocessing
-        self._feeder = Feeder(self._forward, preprocessing, space.dimension)
+        card = self._device.type != "cpu"
+        self._feeder = Feeder(
+            self._forward, preprocessing, space.dimension, CARD_PIXELS if card else PIXELS, merging=card
+        )
+
+    @cached_property
+    def _running(self) -> nn.Module:
+        """The network where it runs; the one on the processor is left alone, since it is saved and exported."""
+        return self._model if self._device.type == "cpu" else deepcopy(self._model).to(self._device)
 
     @classmethod
     def of_network(
@@ -148,7 +179,8 @@ class TorchBackbone:
 
     def in_precision(self, precision: Precision) -> Self:
         """Return a backbone of the same weights that computes in a precision: another space, unless it is its own."""
-        return type(self)(self._model, replace(self._space, precision=precision), self._preprocessing, self._threads)
+        space = replace(self._space, precision=precision)
+        return type(self)(self._model, space, self._preprocessing, self._threads, self._device)
 
     @property
     def network(self) -> nn.Module:
@@ -183,7 +215,12 @@ class TorchBackbone:
         if self._threads:
             torch.set_num_threads(self._threads)
         halved = self._space.precision == "bfloat16"
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=halved):
-            inputs = torch.from_numpy(pictures)
-            outputs: Matrix = self._model(inputs.to(memory_format=torch.channels_last)).float().numpy()
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=halved),
+            # Convolutions of a graphics card would round float32 to 10 bits, which is another space.
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
+            inputs = torch.from_numpy(pictures).to(self._device).to(memory_format=torch.channels_last)
+            outputs: Matrix = self._running(inputs).float().cpu().numpy()
         return outputs

@@ -184,3 +184,16 @@ def test_weights_of_another_network_in_a_model_folder_are_damage(tmp_path: Path)
         ModelFolder.open(folder.path)
     with pytest.raises(Corrupt, match=r"backbone\.safetensors does not fit squeezenet1_1: train the model again"):
         TorchBackbone.load(folder)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card for torch here")
+def test_a_graphics_card_computes_what_the_processor_does() -> None:
+    """In float32 to rounding; in bfloat16 nearly; the network that is saved and exported stays on the processor."""
+    net = network("squeezenet1_1")
+    images = [decode(picture(seed)) for seed in range(5)]
+    card = TorchBackbone.of_network("squeezenet1_1", net, Preprocessing(size=64))
+    exact = TorchBackbone(net, card.space, card.preprocessing, on=torch.device("cpu")).features(images)
+    assert np.allclose(card.features(images), exact, rtol=1e-3, atol=1e-4)
+    assert {tensor.device.type for tensor in card.network.state_dict().values()} == {"cpu"}
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        assert np.corrcoef(card.in_precision("bfloat16").features(images).ravel(), exact.ravel())[0, 1] > 0.99

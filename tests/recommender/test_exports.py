@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from recommender import encoders, exports
 from recommender.encoders import choose_backbone, open_encoder
@@ -167,6 +168,22 @@ def test_auto_takes_the_fastest_export(made: Path, model: ModelFolder, settings:
     describe(model, "int8", speed={"bulk_over_torch": 1.5, "single_over_torch": 9.0})
     assert choose_backbone(settings, model).engine == "openvino-f32"
     assert choose_backbone(replace(settings, engine="torch"), model).engine == "torch-float32"
+
+
+def test_auto_takes_a_graphics_card_before_any_export(
+    made: Path, model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is a driver and torch finds a card; a driver alone is none, and without one torch is not asked."""
+    give(made, model, "int8", speed={"bulk_over_torch": 3.0, "single_over_torch": 3.0})
+    found = False
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
+    monkeypatch.setattr(encoders, "DRIVERS", (made,))
+    assert choose_backbone(settings, model).engine == "openvino-int8"
+    found = True
+    assert choose_backbone(settings, model).engine == "torch-float32"
+    assert choose_backbone(replace(settings, engine="openvino"), model).engine == "openvino-int8"
+    monkeypatch.setattr(encoders, "DRIVERS", (made / "absent",))
+    assert choose_backbone(settings, model).engine == "openvino-int8"
 
 
 def test_what_was_measured_on_a_lesser_processor_pays_too(made: Path, model: ModelFolder, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from recommender.encoders.feeding import PIXELS, Feeder
 from recommender.images import Preprocessing, decode, prepare
 from recommender.types import DecodedImage, Matrix
 from tests.pictures import picture
+from tests.waiting import wait_until
 
 PREPROCESSING = Preprocessing(size=224)
 BATCH = PIXELS // 224**2
@@ -92,3 +93,48 @@ def test_what_the_network_raises_comes_to_whoever_asked(images: list[DecodedImag
         feeder.features(images)
     broken = False
     assert len(feeder.features(images)) == len(images)
+
+
+def test_on_a_graphics_card_those_who_wait_are_computed_together(images: list[DecodedImage]) -> None:
+    """While one pass runs, others ask; the next pass holds them all, up to a batch, and each gets its own rows."""
+    sizes: list[int] = []
+    started, go_on = threading.Event(), threading.Event()
+
+    def forward(pictures: Matrix) -> Matrix:
+        sizes.append(len(pictures))
+        started.set()
+        assert go_on.wait(30)
+        return _means(pictures)
+
+    feeder = Feeder(forward, PREPROCESSING, 3, merging=True)
+    with ThreadPoolExecutor(BATCH + 2) as pool:
+        asked = [pool.submit(feeder.features, images[:1])]
+        assert started.wait(30)
+        asked += [pool.submit(feeder.features, [image]) for image in images[1 : BATCH + 2]]
+        wait_until(lambda: feeder.waiting == BATCH + 1)
+        go_on.set()
+        found = np.concatenate([one.result(30) for one in asked])
+    assert sizes == [1, BATCH, 1]
+    assert np.array_equal(found, Feeder(_means, PREPROCESSING, 3).features(images[: BATCH + 2]))
+
+
+def test_what_is_computed_together_also_fails_together(images: list[DecodedImage]) -> None:
+    """Whoever was in a pass that failed is told so; whoever was not is answered."""
+    started, go_on = threading.Event(), threading.Event()
+
+    def forward(pictures: Matrix) -> Matrix:
+        started.set()
+        assert go_on.wait(30)
+        if len(pictures) > 1:
+            raise RuntimeError("out of memory")
+        return _means(pictures)
+
+    feeder = Feeder(forward, PREPROCESSING, 3, merging=True)
+    with ThreadPoolExecutor(3) as pool:
+        alone = pool.submit(feeder.features, images[:1])
+        assert started.wait(30)
+        together = [pool.submit(feeder.features, images[:1]) for _ in range(2)]
+        wait_until(lambda: feeder.waiting == 2)
+        go_on.set()
+        assert len(alone.result(30)) == 1
+        assert [str(one.exception(30)) for one in together] == ["out of memory"] * 2

@@ -13,6 +13,7 @@ import pytest
 
 from recommender.errors import Abandoned, Busy
 from recommender.gate import Gate
+from tests.waiting import wait_until
 
 SECONDS = 10
 
@@ -178,11 +179,3 @@ def enter(gate: Gate, wanted: Callable[[], bool]) -> bool:
 def waits(gate: Gate, count: int) -> bool:
     """Tell whether so many stand in line."""
     return gate.waiting == count
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Return when something has happened; fail if it does not."""
-    deadline = time.monotonic() + SECONDS
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)

@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -56,6 +56,7 @@ from recommender.types import (
     Verdict,
 )
 from tests.fakes import SPACE, FakeEncoder
+from tests.waiting import wait_until
 from tests.web.world import CHARACTERS, EACH, MODEL_DIGEST, SHOWS, World, build, draw
 
 EVERYTHING = Query(MAX_LIMIT)
@@ -134,14 +135,6 @@ def at_angles(degrees: Sequence[float]) -> Matrix:
     vectors = np.zeros((len(degrees), SPACE.dimension), np.float32)
     vectors[:, 0], vectors[:, 1] = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return vectors
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Return when something has happened; fail if it does not."""
-    deadline = time.monotonic() + SECONDS
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def snapshot_served(publication: Publication) -> str | None:

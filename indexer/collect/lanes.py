@@ -22,7 +22,7 @@ from requests import Session
 
 from indexer.collect.answers import Answer
 from indexer.collect.fetch import CUT_OFF, NOT_WANTED, Moved, Question, Trouble, media_types, unforeseen
-from indexer.collect.jobs import Clock, Doors, Job, Memory, Outcome, Pause, RealClock, fresh
+from indexer.collect.jobs import Clock, Doors, Job, Memory, Outcome, Pause, RealClock, Result, fresh
 from indexer.collect.lane import Lane, Origin
 from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
 from recommender.errors import FetchFailed, FetchRefused, SokkuriError
@@ -190,9 +190,7 @@ class Lanes:
         elif result is not None:
             self.outcomes.put(Outcome(job, result))
 
-    def _result(
-        self, lane: Lane, session: Session, job: Job
-    ) -> Answer | Moved | FetchRefused | FetchFailed | BaseException | None:
+    def _result(self, lane: Lane, session: Session, job: Job) -> Result | None:
         """Ask for one job, if the host allows it; None where the program is stopping meanwhile."""
         origin = lane.origin(job.address)
         if origin.robots is None and origin.objection is None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from indexer.collect.answers import Answer
 from indexer.collect.brought import data_of, key_of, saved_bytes
-from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
-from indexer.collect.fetch import PICTURES, Moved, Question
+from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, stumbling
+from indexer.collect.fetch import PICTURES, Question
 from indexer.collect.galleries import Gallery, PictureReference
 from indexer.collect.jobs import Job, Outcome
-from indexer.collect.journal import Known
+from indexer.collect.journal import DECIDED, Known
 from indexer.collect.keep import FORGOTTEN, Duplicate
 from indexer.collect.manners import objection
 from indexer.workplace import now
@@ -74,14 +74,18 @@ class Wishes:
         known = self._desk.journal.known(key)
         if self._taken.setdefault(key, number) != number:
             self._share(number, key)
-        elif self._desk.journal.is_forgotten(key):
+        elif self._desk.is_forgotten(key):
             self._lose(number, key, FetchRefused(FORGOTTEN, "the picture was forgotten on demand"))
-        elif known and known.fate not in ("asked", "failed"):
+        elif known and known.fate in DECIDED and not self._may_pass_now(wish, known):
             self._recall(number, key, known)
         elif link.startswith(("data:", "file:")):
             self._keep_local(wish, link)
         elif not self._from_shelf(wish):
             self._ask_or_not(wish)
+
+    def _may_pass_now(self, wish: Wish, known: Known) -> bool:
+        """Tell whether a picture that limits refused is within them by now: the source's or the settings' have changed."""
+        return self._desk.keeper.limits_of(self._desk.sources[wish.source]).meet(known.needs)
 
     def _share(self, number: int, key: str) -> None:
         """Count a picture that is another source's: a duplicate, unless, or until, that source cannot have it."""
@@ -111,7 +115,7 @@ class Wishes:
         report = self._desk.reports[number]
         filed = self._desk.journal.picture(known.picture) if known.picture else None
         if known.fate == "refused":
-            self._lose(number, key, FetchRefused(known.reason, known.what))
+            self._lose(number, key, FetchRefused(known.reason, known.what, known.needs))
         elif known.fate == "kept" and filed and filed.picture == known.picture:
             if (self._desk.into / filed.path).exists():
                 report.kept += 1
@@ -134,18 +138,22 @@ class Wishes:
         """Queue a picture, unless it was asked for as often as it may be."""
         address = wish.reference.address
         final = self._desk.followed(address)
-        last = self._desk.journal.known(final)
-        if last and not self._desk.options.retry_failed:
-            if last.fate == "asked":
-                what = "a run ended while it was asked for (--retry-failed asks again)"
-                self._lose(wish.source, address, FetchFailed(INTERRUPTED, what), (final,))
-                return
-            if last.fate == "failed" and last.fails >= MOST_FAILS:
-                self._lose(wish.source, address, FetchFailed(last.reason, failed_before(last)), (final,))
-                return
+        if error := self._given_up(final):
+            self._lose(wish.source, address, error, (final,))
+            return
         question = Question(final, self._desk.settings.max_bytes, self._desk.settings.fetch_seconds, ACCEPT, PICTURES)
         via = (address,) if final != address else ()
         self._desk.lanes.add(Job(question, wish, via=via))
+
+    def _given_up(self, address: str) -> FetchFailed | None:
+        """Return why an address is not asked for again in this run, None where it may be."""
+        last = self._desk.journal.known(address)
+        if last and not self._desk.options.retry_failed:
+            if last.fate == "asked":
+                return FetchFailed(INTERRUPTED, "a run ended while it was asked for (--retry-failed asks again)")
+            if last.fate == "failed" and last.fails >= MOST_FAILS:
+                return FetchFailed(last.reason, failed_before(last))
+        return None
 
     def _keep_local(self, wish: Wish, link: str) -> None:
         """File a picture that a page brings along."""
@@ -163,15 +171,13 @@ class Wishes:
 
     def settle(self, outcome: Outcome) -> None:
         """Decide about what came of a picture that was asked for."""
-        job, result = outcome.job, outcome.result
+        job = outcome.job
         wish: Wish = job.context
         addresses = tuple(dict.fromkeys((wish.reference.address, *job.via, job.address)))
-        if isinstance(result, Moved):
-            target = redirected(job, result)
-            if isinstance(target, Job):
-                self._follow(wish, job, target)
-                return
-            result = target
+        result = self._desk.led_on(job, outcome.result)
+        if isinstance(result, Job):
+            self._follow(wish, result)
+            return
         if isinstance(result, Answer):
             answer = self._desk.shelf.get(job.address)
             if answer is None:
@@ -181,9 +187,8 @@ class Wishes:
                 return
         self._note(wish, result, addresses)
 
-    def _follow(self, wish: Wish, job: Job, target: Job) -> None:
+    def _follow(self, wish: Wish, target: Job) -> None:
         """Follow a redirect, unless what it leads to is, or was, asked for anyway."""
-        self._desk.journal.moved(job.address, target.address)
         known = self._desk.journal.known(target.address)
         if self._desk.journal.is_forgotten(target.address):
             self._lose(
@@ -196,9 +201,13 @@ class Wishes:
             self._share(wish.source, target.address)
             for address in dict.fromkeys((wish.reference.address, *target.via)):
                 self._desk.journal.same(address, known.picture if known else "", "the same address")
-        elif known and known.fate == "refused":
-            self._note(wish, FetchRefused(known.reason, known.what), (wish.reference.address,))
-        else:
+        elif known and known.fate == "refused" and not self._may_pass_now(wish, known):
+            error = FetchRefused(known.reason, known.what, known.needs)
+            self._note(wish, error, (wish.reference.address,))
+        elif not self._from_shelf(wish):
+            if given_up := self._given_up(target.address):
+                self._note(wish, given_up, (wish.reference.address,))
+                return
             self._taken[target.address] = wish.source
             self._desk.lanes.add(target)
 
@@ -246,9 +255,10 @@ class Wishes:
         for address in dict.fromkeys(addresses):
             known = self._desk.journal.known(address)
             if is_host_s(error):
-                if known and known.fate == "asked":
+                # What led to it has been answered: the next run begins where that leads to.
+                if known and known.fate == "asked" and not known.moved:
                     self._desk.journal.troubled(address)
             elif isinstance(error, FetchFailed):
                 self._desk.journal.failed(address, error.why, str(error))
-            elif isinstance(error, FetchRefused) and known and known.fate == "asked":
-                self._desk.journal.refused(address, error.rule, str(error))
+            elif isinstance(error, FetchRefused) and known and known.fate in ("asked", "refused"):
+                self._desk.journal.refused(address, error.rule, str(error), error.needs)

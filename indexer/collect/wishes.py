@@ -84,7 +84,7 @@ class Wishes:
             self._ask_or_not(wish)
 
     def _may_pass_now(self, wish: Wish, known: Known) -> bool:
-        """Tell whether a picture that limits refused is within them by now: the source's or the settings' have changed."""
+        """Tell whether limits that refused a picture, the source's or the settings', are such now that it may pass."""
         return self._desk.keeper.limits_of(self._desk.sources[wish.source]).meet(known.needs)
 
     def _share(self, number: int, key: str) -> None:

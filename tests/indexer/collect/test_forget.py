@@ -172,6 +172,19 @@ def test_a_dry_run_removes_nothing(world: World) -> None:
         assert catalogue.forgotten() == set()
 
 
+def test_a_dry_run_writes_nothing_into_a_library(world: World) -> None:
+    """A library on a read-only disk will do, and one that is being collected into: no file in it is made or changed."""
+    journal = Journal(world.library)
+    journal.asked(f"{SITE}/1.png")
+    journal.close()
+    (world.library / FOLDER / "job.lock").mkdir()  # who wants to hold the library stumbles over it, as on such a disk
+    before = {file: file.stat().st_mtime_ns for file in world.library.rglob("*")}
+    assert len(_forget(world, source=f"{SITE}/1.png", dry_run=True).files) == 1
+    assert {file: file.stat().st_mtime_ns for file in world.library.rglob("*")} == before
+    with pytest.raises(BuildError, match=r"cannot be used \(.*\): make it writable"):
+        _forget(world, source=f"{SITE}/1.png")
+
+
 def test_copies_under_other_names_go_too(world: World) -> None:
     """A second copy of the same file, which no row knows of, is removed from the library as well."""
     gone = world.pictures[0]

@@ -395,12 +395,12 @@ def _take_linked_data(soup: BeautifulSoup, finds: _Finds) -> None:
             for link in _places(found):
                 finds.add(link, credit_of_object(found))
         images = found.get("image")
-        for link in images if isinstance(images, list) else [images]:
-            if isinstance(link, str):
-                finds.add(link, Credit())
-            elif isinstance(link, dict):
-                for inner in _places(link):
-                    finds.add(inner, credit_of_object(link))
+        for image in images if isinstance(images, list) else [images]:
+            if isinstance(image, str):
+                finds.add(image, Credit())
+            elif isinstance(image, dict):
+                for link in _places(image):
+                    finds.add(link, credit_of_object(image))
 
 
 def _take_credits(soup: BeautifulSoup, finds: _Finds) -> None:

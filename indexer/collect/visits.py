@@ -106,7 +106,7 @@ class Visits:
             desk.journal.page(job.address)
             self._served.add(job.address)
         else:
-            self._remember(job.address, result)
+            self._remember([job.address, *job.via, *(visit.address for visit in visits)], result)
             for visit in visits:
                 self._note(visit, result)
             if not may_pass(result):
@@ -154,12 +154,16 @@ class Visits:
             modified=headers.get("Last-Modified", ""),
         )
 
-    def _remember(self, address: str, error: object) -> None:
-        """Note why a page cannot be had, or is none, unless it is its host that may not, or cannot, be asked."""
+    def _remember(self, addresses: list[str], error: object) -> None:
+        """Note why a page cannot be had, or is none, unless it is its host that may not, or cannot, be asked.
+
+        The first of the addresses is its own, the others led to it: where it is gone, they may lead to another by now.
+        """
         if isinstance(error, FetchFailed) and not is_host_s(error):
-            self._desk.journal.failed(address, error.why, str(error))
+            for address in addresses[:1] if may_pass(error) else dict.fromkeys(addresses):
+                self._desk.journal.failed(address, error.why, str(error))
         elif isinstance(error, FetchRefused) and not is_host_s(error):
-            self._desk.journal.no_page(address, *_told(error), now())
+            self._desk.journal.no_page(addresses[0], *_told(error), now())
 
     def _note(self, visit: Visit, error: object) -> None:
         report = self._desk.reports[visit.source]

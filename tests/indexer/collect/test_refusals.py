@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,3 +178,36 @@ def test_a_larger_limit_takes_in_what_was_too_large(place: Place, host: Host, to
         (source,) = place.run().sources
         assert (source.kept, source.refused) == (kept, Counter({"too large": 1 - kept}))
         assert host.asked.count("/a.jpg") == asked
+
+
+def test_a_name_that_is_rebound_during_a_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name leads to a host that may be asked, then to a private one: from then on nothing is sent there."""
+    with Host({"/": page("/a.jpg", "/b.jpg")}, "127.0.0.2") as outside, Host({}, "127.0.0.1") as inside:
+        ways = [outside, outside]
+
+        def rebound(*_: object, **__: object) -> list[object]:
+            host, _, port = (ways.pop() if ways else inside).address.removeprefix("http://").partition(":")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, int(port)))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", rebound)
+        place.set(private_networks="127.0.0.2/32")
+        place.sources("http://rebound.example/")
+        (source,) = place.run().sources
+        assert outside.asked == ["/robots.txt", "/"]
+        assert inside.asked == []
+    assert source.refused == Counter({"a private address": 2})
+    assert {line.what for line in source.lines} == {"rebound.example is 127.0.0.1, which is private"}
+
+
+def test_a_page_that_moved_on_is_found_again(place: Place, host: Host) -> None:
+    """Where the page at the end of a redirect is gone, the next run asks for the redirect, which may lead elsewhere."""
+    host.answers |= {"/latest": moved("/old"), "/old": page("/a.jpg"), "/a.jpg": image(picture("a"))}
+    place.sources(f"{host.address}/latest")
+    assert place.run().sources[0].kept == 1
+    host.answers |= {"/latest": moved("/new"), "/new": page("/b.jpg"), "/b.jpg": image(picture("b"))}
+    del host.answers["/old"]
+    (line,) = place.run(refresh=True).sources[0].lines
+    assert (line.outcome, line.reason) == ("page failed", "404")
+    assert place.run().sources[0].kept == 1
+    assert host.asked.count("/latest") == 2
+    assert len(place.pictures()) == 2

@@ -161,6 +161,21 @@ def test_reindexing_leaves_out_what_was_forgotten(world: World) -> None:
         without_forgotten(library, {entry.id for entry in library.entries})
 
 
+def test_no_file_of_the_catalogue_tells_where_it_came_from(world: World) -> None:
+    """While a server has the catalogue open, neither it nor its log has the address of what is forgotten any more."""
+
+    def told() -> list[bool]:
+        address = f"{SITE}/1.png".encode()
+        return [address in file.read_bytes() for file in world.settings.home.glob("catalogue.db*")]
+
+    with Catalogue(world.settings.database_url) as server:
+        server.published()
+        assert True in told()
+        _forget(world, source=f"{SITE}/1.png")
+        assert len(told()) == 3, "the file, its log, and what readers share"
+        assert True not in told()
+
+
 def test_a_dry_run_removes_nothing(world: World) -> None:
     """What would go is said, and all of it is still there."""
     before = {file: file.read_bytes() for file in world.library.rglob("*.png")}

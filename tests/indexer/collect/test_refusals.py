@@ -186,8 +186,8 @@ def test_a_name_that_is_rebound_during_a_run(place: Place, monkeypatch: pytest.M
         ways = [outside, outside]
 
         def rebound(*_: object, **__: object) -> list[object]:
-            host, _, port = (ways.pop() if ways else inside).address.removeprefix("http://").partition(":")
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, int(port)))]
+            name, _, port = (ways.pop() if ways else inside).address.removeprefix("http://").partition(":")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, int(port)))]
 
         monkeypatch.setattr(socket, "getaddrinfo", rebound)
         place.set(private_networks="127.0.0.2/32")

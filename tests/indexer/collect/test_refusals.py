@@ -185,7 +185,7 @@ def test_a_name_that_is_rebound_during_a_run(place: Place, monkeypatch: pytest.M
     with Host({"/": page("/a.jpg", "/b.jpg")}, "127.0.0.2") as outside, Host({}, "127.0.0.1") as inside:
         ways = [outside, outside]
 
-        def rebound(*_: object, **__: object) -> list[object]:
+        def rebound(*_host: object, **_kind: object) -> list[object]:
             name, _, port = (ways.pop() if ways else inside).address.removeprefix("http://").partition(":")
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, int(port)))]
 
@@ -211,3 +211,15 @@ def test_a_page_that_moved_on_is_found_again(place: Place, host: Host) -> None:
     assert place.run().sources[0].kept == 1
     assert host.asked.count("/latest") == 2
     assert len(place.pictures()) == 2
+
+
+def test_a_page_that_did_not_change_may_be_forbidden_by_now(place: Place, host: Host) -> None:
+    """A host that answers 304, with a header that keeps collectors out, is heeded, in the runs after that too."""
+    status, headers, body = page("/a.jpg")
+    host.answers |= {"/": (status, {**headers, "ETag": '"1"'}, body), "/a.jpg": image(picture("a"))}
+    place.sources(f"{host.address}/")
+    assert place.run().sources[0].kept == 1
+    host.answers["/"] = (304, {"ETag": '"1"', "X-Robots-Tag": "noai"}, b"")
+    for refresh in (True, False):
+        assert place.run(refresh=refresh).sources[0].refused == Counter({"the page forbids it (X-Robots-Tag: noai)": 1})
+    assert host.headers[-1]["If-None-Match"] == '"1"'

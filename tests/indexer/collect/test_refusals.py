@@ -223,3 +223,29 @@ def test_a_page_that_did_not_change_may_be_forbidden_by_now(place: Place, host: 
     for refresh in (True, False):
         assert place.run(refresh=refresh).sources[0].refused == Counter({"the page forbids it (X-Robots-Tag: noai)": 1})
     assert host.headers[-1]["If-None-Match"] == '"1"'
+
+
+@pytest.mark.parametrize("start", ["/a.jpg", "/moved.jpg"])
+def test_what_one_sources_limits_refuse_another_source_may_have(place: Place, host: Host, start: str) -> None:
+    """A picture that two sources show, too small for the first, is the second's, and is asked for once."""
+    host.answers |= {
+        "/": page(start),
+        "/other": page("/a.jpg"),
+        "/third": page("/a.jpg"),
+        "/moved.jpg": moved("/a.jpg"),
+    }
+    host.answers["/a.jpg"] = image(_sized(60))
+    pages = [f"{host.address}{path}" for path in ("/", "/other", "/third")]
+    place.sources(*pages, min_side=80)
+    file = place.folder / "sources.toml"
+    first, *others = file.read_text(encoding="utf-8").split("[[source]]")[1:]
+    lax = [other.replace("min_side = 80", "min_side = 40") for other in others]
+    file.write_text("".join(f"[[source]]{one}\n" for one in (first, *lax)), encoding="utf-8")
+    for _ in range(2):
+        one, *rest = place.run().sources
+        assert sum(source.kept for source in rest) == 1
+        assert sum(source.duplicate for source in rest) == 1
+        assert (one.kept, one.refused["too small"] + one.duplicate) == (0, 1)
+        assert host.asked.count("/a.jpg") == 1
+    (kept,) = place.pictures()
+    assert kept.parent.name in ("hero-1", "hero-2")

@@ -45,8 +45,9 @@ def test_where_a_forbidden_redirect_leads_is_remembered(place: Place, host: Host
     """A picture that leads to where nobody may go is asked for once; each run says why it is refused."""
     host.answers["/a.jpg"] = moved(target)
     place.sources(f"{host.address}/")
-    for _ in range(3):
-        assert place.run().sources[0].refused == Counter({rule: 1})
+    for requests in (3, 0, 0):
+        report = place.run()
+        assert (report.sources[0].refused, report.requests) == (Counter({rule: 1}), requests)
     assert host.asked == ["/robots.txt", "/", "/a.jpg"]
 
 

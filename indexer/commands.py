@@ -16,13 +16,13 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import LISTEN, MAIN, SERVE_AT, home_option, json_option, named, one_line, settings_of
+from recommender.cli import LISTEN, MAIN, SERVE_AT, NamedPath, home_option, json_option, named, one_line, settings_of
 from recommender.errors import NoNetwork
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
 
-library_argument = click.argument("library", type=click.Path(path_type=Path))
+library_argument = click.argument("library", type=NamedPath())
 
 
 @click.command(epilog="\b\nExamples:\n  sokkuri demo\n  sokkuri demo --port 8080\n  sokkuri demo --no-serve")
@@ -34,7 +34,7 @@ library_argument = click.argument("library", type=click.Path(path_type=Path))
 )
 @click.option(
     "--pack",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Write the model in use, once exported, to a folder as one that can come with Sokkuri; nothing else is done.",
 )
 @home_option
@@ -202,10 +202,8 @@ def train(
     epilog="\b\nExamples:\n  sokkuri pretrain weights/ --output bundle/\n"
     "  sokkuri pretrain weights/ --output bundle/ --phase 64:2000000 --phase 112:400000 --batch 512"
 )
-@click.argument("teachers", type=click.Path(path_type=Path))
-@click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="The folder for the weights and their card."
-)
+@click.argument("teachers", type=NamedPath())
+@click.option("--output", type=NamedPath(), required=True, help="The folder for the weights and their card.")
 @click.option(
     "--phase",
     "phases",
@@ -290,10 +288,10 @@ def pretrain(
     "  sokkuri evaluate --compare vgg19-1 squeezenet1_0-1"
 )
 @click.argument("model", required=False)
-@click.argument("library", required=False, type=click.Path(path_type=Path))
+@click.argument("library", required=False, type=NamedPath())
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="The folder of the report.  [default: reports/MODEL in the home]",
 )
 @click.option("--compare", nargs=2, metavar="A B", help="Say which of two models is better, and whether that is luck.")
@@ -446,10 +444,8 @@ def worker(job: str | None, home: Path | None) -> None:
     '\b\nA source in SOURCES.toml:\n  [[source]]\n  show = "one-piece"\n  character = "luffy"\n'
     '  type = "male"\n  pages = ["https://gallery.example/luffy", "saved/luffy.html"]'
 )
-@click.argument("sources", type=click.Path(path_type=Path))
-@click.option(
-    "--into", required=True, type=click.Path(path_type=Path), help="The library: a folder, made where there is none."
-)
+@click.argument("sources", type=NamedPath())
+@click.option("--into", required=True, type=NamedPath(), help="The library: a folder, made where there is none.")
 @click.option("--retry-failed", is_flag=True, help="Ask again for every address that failed, however often.")
 @click.option("--refresh", is_flag=True, help="Ask again for pages that were read less than a day ago.")
 @json_option
@@ -494,7 +490,7 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
     "--library",
     "moved",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="A library that was moved, as the folder that it is now, or that another home collected.  (repeatable)",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")

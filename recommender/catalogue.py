@@ -47,6 +47,7 @@ from recommender.tables import (
     Publications,
     Shows,
     Snapshots,
+    empty_log,
     open_engine,
     refuse_newer,
     refuse_older,
@@ -330,13 +331,18 @@ class Catalogue:
             _execute_each(connection, insert(Forgotten), fresh)
 
     def forget_pictures(self, pictures: Sequence[str]) -> None:
-        """Drop every row about pictures but that they are forgotten; characters and shows that lose all go as well."""
+        """Drop every row about pictures but that they are forgotten; characters and shows that lose all go as well.
+
+        Nothing of them stays in the database's files either, where that is SQLite.
+        """
         with self._writing() as connection:
             for column in (Pictures.id, FormerPictures.id, Files.picture, Collected.picture):
                 statement = delete(column.class_).where(column == bindparam("gone"))
                 _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
             connection.execute(delete(Characters).where(Characters.label.not_in(select(Pictures.character))))
             connection.execute(delete(Shows).where(Shows.slug.not_in(select(Characters.show))))
+            engine = connection.engine
+        empty_log(engine)
 
     def drop_snapshots(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots, the published one too if it is among them: then nothing is published any more."""

@@ -188,11 +188,24 @@ def line_of(error: Exception) -> str | None:
     return None
 
 
+class NamedPath(click.Path):
+    """A file or folder by its name, as `Path`. An empty name, as an unset variable leaves it, is no folder."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Fails as a wrong usage."""
+        if value == "":
+            self.fail("the name is empty: name a file or folder, . for this one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def home_option(function: Function) -> Function:
     """Add `--home` to a command; `settings_of` understands its value."""
     return click.option(
         "--home",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=NamedPath(file_okay=False),
         help="Where models, snapshots and the catalogue are kept.  [default: SOKKURI_HOME, or var]",
     )(function)
 

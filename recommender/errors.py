@@ -5,13 +5,23 @@ Not here: how an error is shown. `web.errors` turns a family into an HTTP status
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SokkuriError(Exception):
     """The root: anything that is reported as one sentence and not as a traceback."""
 
 
 class InvalidImage(SokkuriError):
-    """The bytes offered as a picture cannot be used."""
+    """The bytes offered as a picture cannot be used.
+
+    `needs` names what would have to be different of the limits (`images.Limits`) for them to be used, where that is
+    what they offend.
+    """
+
+    def __init__(self, message: str, **needs: int) -> None:
+        super().__init__(message)
+        self.needs = needs
 
 
 class Unreadable(InvalidImage):
@@ -115,11 +125,14 @@ class BadSources(BuildError):
 
 
 class FetchRefused(BuildError):
-    """An address may not be fetched, or not kept. `rule` names the rule that says so, in a few words."""
+    """An address may not be fetched, or not kept. `rule` names the rule that says so, in a few words.
 
-    def __init__(self, rule: str, message: str) -> None:
+    Where it is one of the limits of a picture that says so, `needs` is what would do, as `InvalidImage.needs`.
+    """
+
+    def __init__(self, rule: str, message: str, needs: Mapping[str, int] | None = None) -> None:
         super().__init__(message)
-        self.rule = rule
+        self.rule, self.needs = rule, needs or {}
 
 
 class FetchFailed(BuildError):

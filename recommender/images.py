@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -70,6 +72,17 @@ class Limits:
         """Take the limits from the settings."""
         return cls(settings.max_bytes, settings.max_pixels, min_side)
 
+    def meet(self, needs: Mapping[str, int]) -> bool:
+        """Tell whether a picture that was refused by other limits might pass these, by its `InvalidImage.needs`.
+
+        Where it needs no other limits it was refused for what it is.
+        """
+        return bool(needs) and (
+            self.min_side <= needs.get("min_side", self.min_side)
+            and self.max_bytes >= needs.get("max_bytes", self.max_bytes)
+            and self.max_pixels >= needs.get("max_pixels", self.max_pixels)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -121,7 +134,7 @@ def decode(data: bytes, limits: Limits = Limits()) -> DecodedImage:
     TooLarge, TooSmall, UnsupportedFormat, or Unreadable.
     """
     if len(data) > limits.max_bytes:
-        raise TooLarge(f"the picture has more than {limits.max_bytes:,} bytes: make it smaller")
+        raise TooLarge(f"the picture has more than {limits.max_bytes:,} bytes: make it smaller", max_bytes=len(data))
     container = unwrap(data)
     _check_size(container, limits)
     try:
@@ -188,7 +201,8 @@ def _check_size(container: Container, limits: Limits) -> None:
     _check_pixels(container, limits, _WEIGHTS.get(container.format, 1))
     if min(width, height) < limits.min_side:
         raise TooSmall(
-            f"the picture has {width} x {height} pixels; each side needs at least {limits.min_side}: use a larger one"
+            f"the picture has {width} x {height} pixels; each side needs at least {limits.min_side}: use a larger one",
+            min_side=min(width, height),
         )
 
 
@@ -198,7 +212,8 @@ def _check_pixels(container: Container, limits: Limits, weight: float) -> None:
     if width * height > most:
         raise TooLarge(
             f"the picture has {width:,} x {height:,} pixels; the limit for this kind of {container.format} is "
-            f"{most:,} altogether: make it smaller"
+            f"{most:,} altogether: make it smaller",
+            max_pixels=ceil(width * height * weight),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +314,21 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(writing=True)
 
 
+def empty_log(engine: Engine) -> None:
+    """Write what SQLite's log holds into the file, so that rows which were deleted are in neither of them.
+
+    Waits for readers, but not for ever: where one is at it all the while, the log goes when it is full.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    lent = engine.raw_connection()  # the log cannot be written within a transaction
+    try:
+        with suppress(sqlite3.OperationalError):  # on a full disk: the rows are gone all the same
+            lent.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        lent.close()
+
+
 def _bad_url() -> SettingError:
     """Name the setting and not its value, which may hold a password."""
     return SettingError(
@@ -331,6 +346,8 @@ def configure(connection: sqlite3.Connection, *, foreign_keys: bool, wait_second
     connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
     # NORMAL may lose the last commits of a write-ahead log in a power cut; what was published must not be lost.
     connection.execute("PRAGMA synchronous = FULL")
+    # Where a row was, nothing is left of it: what is forgotten on demand is gone. Not every SQLite does so unasked.
+    connection.execute("PRAGMA secure_delete = ON")
     deadline = time.monotonic() + wait_seconds
     while True:
         try:

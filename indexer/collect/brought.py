@@ -42,7 +42,9 @@ def data_of(link: str, most: int) -> tuple[str, bytes]:
     if not comma:
         raise FetchRefused("unreadable", "the data: link holds no data")
     if len(body) > 4 * most:
-        raise FetchRefused("too large", f"the data: link has more than {most:,} bytes")
+        raise FetchRefused(
+            "too large", f"the data: link has more than {most:,} bytes", {"max_bytes": -(-len(body) // 4)}
+        )
     try:
         data = unquote_to_bytes(body)
         if "base64" in parameters:

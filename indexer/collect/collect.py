@@ -135,9 +135,15 @@ def _written(into: Path) -> Iterator[None]:
 
 
 def _shelve(shelf: AnswerShelf, answer: Answer) -> None:
-    """Put an answer on the shelf; one that says that nothing changed renews the one that is there."""
+    """Put an answer on the shelf; one that says that nothing changed renews the one that is there, and its headers.
+
+    What it is stays as it was, of course; what may be done with it is what the host says now (RFC 9111, 3.2).
+    """
     stored = shelf.get(answer.address) if answer.status == HTTPStatus.NOT_MODIFIED else None
-    shelf.put(replace(stored, fetched=answer.fetched) if stored else answer)
+    if stored:
+        now = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
+        answer = replace(stored, fetched=answer.fetched, headers={**stored.headers, **now})
+    shelf.put(answer)
 
 
 class _Run:

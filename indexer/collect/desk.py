@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from indexer.collect.answers import AnswerShelf
 from indexer.collect.borders import PRIVATE
 from indexer.collect.fetch import UNREACHABLE, Moved, unforeseen
-from indexer.collect.jobs import Job
+from indexer.collect.jobs import Job, Result
 from indexer.collect.journal import Journal, Known
 from indexer.collect.keep import Keeper
 from indexer.collect.lanes import BY_ROBOTS, GAVE_UP, Lanes
@@ -66,6 +66,24 @@ class Desk:
                 break
             address = known.moved
         return address
+
+    def is_forgotten(self, address: str) -> bool:
+        """Tell whether an address, or the one that it is known to lead to, was forgotten on demand."""
+        return any(map(self.journal.is_forgotten, {address, self.followed(address)}))
+
+    def led_on(self, job: Job, result: Result) -> Job | Result:
+        """Return the job that a redirect makes of another, or what speaks against it; any other result as it is.
+
+        Where it leads is noted. A place of which it is known that it leads on was asked for already.
+        """
+        found: Job | Result = result
+        while isinstance(found, Moved):
+            found = redirected(job, found)
+            if isinstance(found, Job):
+                self.journal.moved(job.address, found.address)
+                job, known = found, self.journal.known(found.address)
+                found = Moved(known.moved) if known and known.moved else job
+        return found
 
 
 def redirected(job: Job, moved: Moved) -> Job | FetchFailed | FetchRefused:

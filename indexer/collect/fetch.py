@@ -205,7 +205,7 @@ def _body(response: Response, question: Question, late: Event) -> bytes:
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isascii() and length.isdigit() else None
     if expected is not None and expected > most and not question.clipped:
-        raise _too_large(most)
+        raise _too_large(most, expected)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
         raise FetchRefused(BAD_ENCODING, f"the answer is packed as {encoding}")
@@ -224,15 +224,16 @@ def _body(response: Response, question: Question, late: Event) -> bytes:
         if size > most or received > most:
             if question.clipped:
                 return b"".join(parts)[:most]
-            raise _too_large(most)
+            raise _too_large(most, most + 1)
     # A body without a length ends with the connection: where that broke within the head, nothing at all came.
     if received < (1 if expected is None else expected) or (unpack and not unpack.eof):
         raise Trouble(CUT_OFF, f"the answer ended after {received:,} bytes")
     return b"".join(parts)
 
 
-def _too_large(most: int) -> FetchRefused:
-    return FetchRefused(TOO_LARGE, f"the answer has more than {most:,} bytes")
+def _too_large(most: int, least: int) -> FetchRefused:
+    """Refuse an answer, of which it is known that it has `least` bytes at least."""
+    return FetchRefused(TOO_LARGE, f"the answer has more than {most:,} bytes", {"max_bytes": least})
 
 
 def _failure(error: Exception) -> FetchFailed:

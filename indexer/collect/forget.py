@@ -122,7 +122,7 @@ def forget(
 
     told = [library for library in libraries if mentions(Path(library), set(pictures), concerns)]
     with ExitStack() as stack:
-        for library in told:
+        for library in () if dry_run else told:
             stack.enter_context(held(Path(library) / FOLDER, "forget", "make it writable", shown=Path(library)))
         files = _files(libraries, places, pictures, named)
         if picture and not (places or holders or files or told):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
@@ -391,23 +392,31 @@ def _take_linked_data(soup: BeautifulSoup, finds: _Finds) -> None:
     for found in linked_data(soup):
         kinds = found.get("@type")
         if "ImageObject" in (kinds if isinstance(kinds, list) else [kinds]):
-            link = found.get("contentUrl") or found.get("url")
-            if isinstance(link, str):
+            for link in _places(found):
                 finds.add(link, credit_of_object(found))
         images = found.get("image")
-        for link in images if isinstance(images, list) else [images]:
-            if isinstance(link, str):
-                finds.add(link, Credit())
-            elif isinstance(link, dict) and isinstance(inner := link.get("contentUrl") or link.get("url"), str):
-                finds.add(inner, credit_of_object(link))
+        for image in images if isinstance(images, list) else [images]:
+            if isinstance(image, str):
+                finds.add(image, Credit())
+            elif isinstance(image, dict):
+                for link in _places(image):
+                    finds.add(link, credit_of_object(image))
 
 
 def _take_credits(soup: BeautifulSoup, finds: _Finds) -> None:
     """Give the pictures that a selector chose the credit that JSON-LD states of them."""
     for found in linked_data(soup):
-        link = found.get("contentUrl")
-        if isinstance(link, str) and finds.address_of(link) in finds.pictures:
-            finds.add(link, credit_of_object(found))
+        for link in _places({"contentUrl": found.get("contentUrl")}):
+            if finds.address_of(link) in finds.pictures:
+                finds.add(link, credit_of_object(found))
+
+
+def _places(found: dict[str, Any]) -> list[str]:
+    """Return the links to the picture that a JSON-LD object is: schema.org lets every property have several values."""
+    value = found.get("contentUrl") or found.get("url")
+    values = value if isinstance(value, list) else [value]
+    links = (one.get("@id") or one.get("@value") if isinstance(one, dict) else one for one in values)
+    return [link for link in links if isinstance(link, str)]
 
 
 def _next(soup: BeautifulSoup, base: str, page: str, selector: str) -> str:

@@ -83,12 +83,15 @@ class Job:
         return self.question.address
 
 
+Result = Answer | Moved | FetchRefused | FetchFailed | BaseException
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a job: an answer, the place that the address moved to, or an error."""
 
     job: Job
-    result: Answer | Moved | FetchRefused | FetchFailed | BaseException
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)

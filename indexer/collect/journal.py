@@ -23,8 +23,9 @@ from recommender.errors import BuildError
 FOLDER = ".sokkuri"
 """Where a library keeps what the collector has to know; scans pass over names with a dot."""
 
-_DECIDED = frozenset({"kept", "same", "refused"})
-Fate = Literal["asked", "page", "kept", "same", "refused", "failed"]
+DECIDED = frozenset({"kept", "same", "refused"})
+"""What becomes of pictures, for good."""
+Fate = Literal["asked", "page", "no page", "kept", "same", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,9 @@ class Known:
 
     `asked` without more means that a run ended before the answer came. `reason` is the rule or the kind of failure,
     `what` the whole sentence; `picture` the id of what was kept, or of what it is a duplicate of; `fails` counts the
-    runs in which it could not be had, and `moved` is where it led to, as far as it was followed.
+    runs in which it could not be had, and `moved` is where it led to, as far as it was followed. `when` it was found
+    to be no page is told in ISO 8601. `needs` is what the limits would have to be for a picture that they refused, as
+    in `InvalidImage.needs`.
     """
 
     fate: Fate
@@ -42,6 +45,8 @@ class Known:
     picture: str = ""
     fails: int = 0
     moved: str = ""
+    when: str = ""
+    needs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,9 @@ class _State:
                 line.get("reason", ""),
                 line.get("what", ""),
                 line.get("picture", ""),
-                moved=line.get("moved", ""),
+                moved=before.moved if before and event == "refused" else "",
+                when=line.get("when", ""),
+                needs=line.get("needs", {}),
             )
         if event == "kept":
             fields = {name: line[name] for name in ("picture", "path", "address", "width", "height", "hash", "colours")}
@@ -140,7 +147,7 @@ class Journal:
     def settled(self) -> list[str]:
         """Return the addresses of pictures whose fate is decided."""
         with self._lock:
-            return [address for address, known in self._state.known.items() if known.fate in _DECIDED]
+            return [address for address, known in self._state.known.items() if known.fate in DECIDED]
 
     def filed(self) -> list[Filed]:
         """Return every picture that was filed and not replaced by a larger one."""
@@ -183,9 +190,14 @@ class Journal:
         """Note that a page was served; its answer is on the shelf."""
         self._append({"event": "page", "address": address})
 
-    def refused(self, address: str, rule: str, what: str) -> None:
-        """Note that an address is not wanted, now that its answer was seen."""
-        self._append({"event": "refused", "address": address, "reason": rule, "what": what})
+    def no_page(self, address: str, rule: str, what: str, when: str) -> None:
+        """Note that an address is no page that is read, now that its answer was seen."""
+        self._append({"event": "no page", "address": address, "reason": rule, "what": what, "when": when})
+
+    def refused(self, address: str, rule: str, what: str, needs: Mapping[str, int] | None = None) -> None:
+        """Note that an address is not wanted, now that its answer was seen, unless the limits become what it needs."""
+        line = {"event": "refused", "address": address, "reason": rule, "what": what}
+        self._append(line | ({"needs": dict(needs)} if needs else {}))
 
     def failed(self, address: str, why: str, what: str) -> None:
         """Note that an address could not be had in this run."""

@@ -109,12 +109,15 @@ class Keeper:
         if sidecar_of(self._root / path).exists():
             remove_picture(self._root, path)
 
+    def limits_of(self, source: Source) -> Limits:
+        """Return what the pictures of a source may be."""
+        return replace(self._limits, min_side=source.min_side) if source.min_side else self._limits
+
     def _decoded(self, data: bytes, source: Source) -> DecodedImage:
-        limits = replace(self._limits, min_side=source.min_side) if source.min_side else self._limits
         try:
-            return decode(data, limits)
+            return decode(data, self.limits_of(source))
         except InvalidImage as error:
-            raise FetchRefused(_RULES.get(type(error), "unreadable"), str(error)) from None
+            raise FetchRefused(_RULES.get(type(error), "unreadable"), str(error), error.needs) from None
 
     def _row(self, source: Source, reference: PictureReference, answer: Answer, filed: Filed) -> CollectedRow:
         return CollectedRow(

@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 from requests import Session
 
 from indexer.collect.answers import Answer
+from indexer.collect.borders import PRIVATE
 from indexer.collect.fetch import CUT_OFF, NOT_WANTED, Moved, Question, Trouble, media_types, unforeseen
-from indexer.collect.jobs import Clock, Doors, Job, Memory, Outcome, Pause, RealClock, fresh
+from indexer.collect.jobs import Clock, Doors, Job, Memory, Outcome, Pause, RealClock, Result, fresh
 from indexer.collect.lane import Lane, Origin
 from indexer.collect.manners import LONGEST_CRAWL_DELAY, Robots
 from recommender.errors import FetchFailed, FetchRefused, SokkuriError
@@ -57,7 +58,7 @@ class Lanes:
     """Asks many hosts at once. Jobs go in by `add`; `outcomes` gives what came of each, in no order.
 
     `reached` tells whether any host could be spoken to, `trouble` what the first one that was in trouble said;
-    `requests` counts what was asked for, robots.txt included.
+    `requests` counts what hosts were asked for, robots.txt included.
     """
 
     def __init__(self, doors: Doors, memory: Memory, pause: Pause, clock: Clock | None = None) -> None:
@@ -190,9 +191,7 @@ class Lanes:
         elif result is not None:
             self.outcomes.put(Outcome(job, result))
 
-    def _result(
-        self, lane: Lane, session: Session, job: Job
-    ) -> Answer | Moved | FetchRefused | FetchFailed | BaseException | None:
+    def _result(self, lane: Lane, session: Session, job: Job) -> Result | None:
         """Ask for one job, if the host allows it; None where the program is stopping meanwhile."""
         origin = lane.origin(job.address)
         if origin.robots is None and origin.objection is None:
@@ -208,7 +207,7 @@ class Lanes:
         self._memory.asked(job.address)
         with self._lock:
             self._asking.add(job.address)
-        answer = self._doors.ask(session, job.question, lambda: self._rest(lane))
+        answer = self._ask(lane, session, job.question)
         self.reached, origin.troubles = True, 0
         if self._cut.is_set():  # where no length was given, an answer that was cut off looks like a whole one
             raise Trouble(CUT_OFF, "the run was stopped")
@@ -226,9 +225,22 @@ class Lanes:
         while (left := lane.ready_at(self._pause.seconds) - self._clock.now()) > 0 and not self._stop.is_set():
             self._clock.wait(left, self._stop)
         self._rest(lane)
-        with self._lock:
-            self.requests += not self._stop.is_set()
         return not self._stop.is_set()
+
+    def _ask(self, lane: Lane, session: Session, question: Question) -> Answer | Moved:
+        """Ask once, and count it, unless it came to no connection."""
+        connected = True
+        try:
+            return self._doors.ask(session, question, lambda: self._rest(lane))
+        except FetchRefused as error:
+            connected = error.rule != PRIVATE
+            raise
+        except Trouble as trouble:
+            connected = not trouble.unreachable
+            raise
+        finally:
+            with self._lock:
+                self.requests += connected
 
     def _rest(self, lane: Lane) -> None:
         """Leave the host in peace from now on: told before it is asked, and again when it begins to answer."""
@@ -298,7 +310,7 @@ class Lanes:
                 address, ROBOTS_BYTES, ROBOTS_SECONDS, "text/plain, */*;q=0.5", _TEXTS, packed=True, clipped=True
             )
             try:
-                answer = self._doors.ask(session, question, lambda: self._rest(lane))
+                answer = self._ask(lane, session, question)
             except Trouble:
                 raise
             except (FetchFailed, FetchRefused) as error:

@@ -28,7 +28,7 @@ _ROBOT = re.compile(r"\*|[a-z][a-z0-9_.-]*")
 
 
 class Robots:
-    """What a robots.txt says (RFC 9309; wildcards and `Crawl-delay` are understood by Protego)."""
+    """What a robots.txt says (RFC 9309; wildcards, `Crawl-delay` and `Request-rate` are understood by Protego)."""
 
     def __init__(self, text: str) -> None:
         self._rules = Protego.parse(text.removeprefix("\ufeff"))  # editors mark UTF-8 with it
@@ -40,8 +40,12 @@ class Robots:
 
     @property
     def delay(self) -> float:
-        """The seconds that the host asks for between two requests; 0 where it does not say."""
-        return float(self._rules.crawl_delay(AGENT) or 0)
+        """The seconds that the host asks for between two requests; 0 where it does not say.
+
+        A rate (`Request-rate: 1/10`) is heeded at all times of the day, also where it is meant for some of them.
+        """
+        rate = self._rules.request_rate(AGENT)
+        return max(float(self._rules.crawl_delay(AGENT) or 0), rate.seconds / rate.requests if rate else 0.0)
 
 
 def directives(values: Iterable[str]) -> set[str]:

@@ -10,13 +10,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 from indexer.collect.answers import Answer
-from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
-from indexer.collect.fetch import NOT_WANTED, PAGES, Moved, Question
+from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, stumbling
+from indexer.collect.fetch import NOT_WANTED, PAGES, Question
 from indexer.collect.galleries import PAGE_FORBIDS, LeftOut, Page, gallery_of
 from indexer.collect.jobs import Job, Outcome, fresh
 from indexer.collect.keep import FORGOTTEN
 from indexer.collect.manners import FOLLOWS_NOT, directives_of, objection
 from indexer.collect.wishes import Wishes
+from indexer.workplace import now
 from recommender.errors import FetchFailed, FetchRefused
 
 PAGE_BYTES = 4_000_000
@@ -81,10 +82,12 @@ class Visits:
             self._read(visit, stored)
             return
         known = desk.journal.known(final)
-        if desk.journal.is_forgotten(visit.address):
+        if desk.is_forgotten(visit.address):
             desk.reports[visit.source].trouble(visit.address, "refused", FORGOTTEN, "the page was forgotten on demand")
         elif known and known.fate == "failed" and known.fails >= MOST_FAILS and not desk.options.retry_failed:
             desk.reports[visit.source].trouble(visit.address, "failed", known.reason, failed_before(known))
+        elif known and known.fate == "no page" and self._is_recent(known.when):
+            desk.reports[visit.source].trouble(visit.address, "refused", known.reason, known.what)
         elif final in self._waiting:
             self._waiting[final].append(visit)
         else:
@@ -93,18 +96,17 @@ class Visits:
 
     def settle(self, outcome: Outcome) -> None:
         """Read a page that was asked for, or say why it cannot be."""
-        desk, job, result = self._desk, outcome.job, outcome.result
+        desk, job = self._desk, outcome.job
         visits = self._waiting.pop(job.address)
-        if isinstance(result, Moved):
-            target = redirected(job, result)
-            if isinstance(target, Job):
-                self._follow(visits, job, target)
-                return
-            result = target
+        result = desk.led_on(job, outcome.result)
+        if isinstance(result, Job):
+            self._follow(visits, result)
+            return
         if isinstance(result, Answer):
             desk.journal.page(job.address)
             self._served.add(job.address)
         else:
+            self._remember([job.address, *job.via, *(visit.address for visit in visits)], result)
             for visit in visits:
                 self._note(visit, result)
             if not may_pass(result):
@@ -115,10 +117,9 @@ class Visits:
             if stored:
                 self._read(visit, stored)
 
-    def _follow(self, visits: list[Visit], job: Job, target: Job) -> None:
+    def _follow(self, visits: list[Visit], target: Job) -> None:
         """Follow a redirect, unless the page that it leads to is here, or asked for, already."""
         desk = self._desk
-        desk.journal.moved(job.address, target.address)
         stored = desk.shelf.get(target.address)
         if desk.journal.is_forgotten(target.address):
             for visit in visits:
@@ -134,9 +135,11 @@ class Visits:
 
     def _is_fresh(self, stored: Answer) -> bool:
         """Tell whether a page that is here need not be asked for again."""
-        if stored.address in self._served:
-            return True
-        return fresh(stored.fetched, PAGE_HOURS) and not self._desk.options.refresh
+        return stored.address in self._served or self._is_recent(stored.fetched)
+
+    def _is_recent(self, moment: str) -> bool:
+        """Tell whether what was found of a page at a moment still holds."""
+        return fresh(moment, PAGE_HOURS) and not self._desk.options.refresh
 
     def _question(self, address: str, stored: Answer | None) -> Question:
         headers = stored.headers if stored else {}
@@ -151,15 +154,22 @@ class Visits:
             modified=headers.get("Last-Modified", ""),
         )
 
+    def _remember(self, addresses: list[str], error: object) -> None:
+        """Note why a page cannot be had, or is none, unless it is its host that may not, or cannot, be asked.
+
+        The first of the addresses is its own, the others led to it: where it is gone, they may lead to another by now.
+        """
+        if isinstance(error, FetchFailed) and not is_host_s(error):
+            for address in addresses[:1] if may_pass(error) else dict.fromkeys(addresses):
+                self._desk.journal.failed(address, error.why, str(error))
+        elif isinstance(error, FetchRefused) and not is_host_s(error):
+            self._desk.journal.no_page(addresses[0], *_told(error), now())
+
     def _note(self, visit: Visit, error: object) -> None:
         report = self._desk.reports[visit.source]
-        if isinstance(error, FetchRefused) and error.rule == NOT_WANTED:
-            report.trouble(visit.address, "refused", NO_PAGE, f"{error}, which is no page with pictures on it")
-        elif isinstance(error, FetchRefused):
-            report.trouble(visit.address, "refused", error.rule, str(error))
+        if isinstance(error, FetchRefused):
+            report.trouble(visit.address, "refused", *_told(error))
         elif isinstance(error, FetchFailed):
-            if not is_host_s(error):
-                self._desk.journal.failed(self._desk.followed(visit.address), error.why, str(error))
             report.trouble(visit.address, "failed", error.why, str(error))
 
     def _read(self, visit: Visit, answer: Answer) -> None:
@@ -180,6 +190,13 @@ class Visits:
         follows = not directives_of(answer.headers) & set(FOLLOWS_NOT)
         if gallery.next and follows and visit.depth < source.max_pages and not self._wishes.are_full(visit.source):
             self.visit(Visit(visit.source, visit.depth + 1, gallery.next))
+
+
+def _told(error: FetchRefused) -> tuple[str, str]:
+    """Return the rule by which a page is refused, and the sentence: those of `fetch` are about pictures."""
+    if error.rule == NOT_WANTED:
+        return NO_PAGE, f"{error}, which is no page with pictures on it"
+    return error.rule, str(error)
 
 
 def may_pass(error: object) -> bool:

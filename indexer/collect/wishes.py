@@ -10,11 +10,11 @@ from pathlib import Path
 
 from indexer.collect.answers import Answer
 from indexer.collect.brought import data_of, key_of, saved_bytes
-from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, redirected, stumbling
-from indexer.collect.fetch import PICTURES, Moved, Question
+from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, stumbling
+from indexer.collect.fetch import PICTURES, Question
 from indexer.collect.galleries import Gallery, PictureReference
 from indexer.collect.jobs import Job, Outcome
-from indexer.collect.journal import Known
+from indexer.collect.journal import DECIDED, Known
 from indexer.collect.keep import FORGOTTEN, Duplicate
 from indexer.collect.manners import objection
 from indexer.workplace import now
@@ -40,7 +40,7 @@ class Wishes:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._taken: dict[str, int] = {}
-        self._shared: dict[str, list[int]] = {}
+        self._shared: dict[str, list[Wish]] = {}
         self._lost: dict[str, object] = {}
         self._seen: list[set[str]] = [set() for _ in desk.sources]
         self._left_out = [0] * len(desk.sources)
@@ -72,24 +72,58 @@ class Wishes:
         """Ask for a picture that a page shows, unless its fate is known."""
         number, key = wish.source, wish.reference.address
         known = self._desk.journal.known(key)
-        if self._taken.setdefault(key, number) != number:
-            self._share(number, key)
-        elif self._desk.journal.is_forgotten(key):
+        if self._is_filed_for_another(wish, known):
+            self._desk.reports[number].duplicate += 1
+        elif not self._claim(wish):
+            self._share(wish, key)
+        elif self._desk.is_forgotten(key):
             self._lose(number, key, FetchRefused(FORGOTTEN, "the picture was forgotten on demand"))
-        elif known and known.fate not in ("asked", "failed"):
+        elif known and known.fate in DECIDED and not self._may_pass(wish, _refusal(known)):
             self._recall(number, key, known)
         elif link.startswith(("data:", "file:")):
             self._keep_local(wish, link)
         elif not self._from_shelf(wish):
             self._ask_or_not(wish)
 
-    def _share(self, number: int, key: str) -> None:
+    def _is_filed_for_another(self, wish: Wish, known: Known | None) -> bool:
+        """Tell whether an earlier run filed a picture for another character."""
+        filed = self._desk.journal.picture(known.picture) if known and known.fate == "kept" else None
+        if not known or not filed or filed.picture != known.picture:
+            return False
+        label = self._desk.sources[wish.source].label
+        return not filed.path.startswith(f"{label}/") and (self._desk.into / filed.path).exists()
+
+    def _claim(self, wish: Wish) -> bool:
+        """Tell whether a picture is this source's: the first one's that wants it, unless only its limits refused it."""
+        number, key = wish.source, wish.reference.address
+        if self._taken.setdefault(key, number) != number and self._may_pass(wish, self._lost.get(key)):
+            self._taken[key] = number
+            del self._lost[key]
+        return self._taken[key] == number
+
+    def _may_pass(self, wish: Wish, error: object) -> bool:
+        """Tell whether a picture that limits refused, another source's or those of then, may pass these ones."""
+        limits = self._desk.keeper.limits_of(self._desk.sources[wish.source])
+        return isinstance(error, FetchRefused) and limits.meet(error.needs)
+
+    def _share(self, wish: Wish, key: str) -> None:
         """Count a picture that is another source's: a duplicate, unless, or until, that source cannot have it."""
         if key in self._lost:
-            self._count_lost(number, key, self._lost[key])
+            self._count_lost(wish.source, key, self._lost[key])
         else:
-            self._desk.reports[number].duplicate += 1
-            self._shared.setdefault(key, []).append(number)
+            self._desk.reports[wish.source].duplicate += 1
+            self._shared.setdefault(key, []).append(wish)
+
+    def _heir(self, error: object, addresses: tuple[str, ...]) -> Wish | None:
+        """Return a wish for a picture that only the limits of the first source refused, no longer counted elsewhere."""
+        for address in addresses:
+            for wish in self._shared.get(address, ()):
+                if self._may_pass(wish, error):
+                    self._shared[address].remove(wish)
+                    self._desk.reports[wish.source].duplicate -= 1
+                    self._taken[address] = wish.source
+                    return wish
+        return None
 
     def _lose(self, number: int, key: str, error: object, addresses: tuple[str, ...] = ()) -> None:
         """Count a picture that is not to be had, for every source that wants it."""
@@ -97,8 +131,8 @@ class Wishes:
         for address in dict.fromkeys((key, *addresses)):
             self._lost[address] = error
             for other in self._shared.pop(address, ()):
-                self._desk.reports[other].duplicate -= 1
-                self._count_lost(other, address, error)
+                self._desk.reports[other.source].duplicate -= 1
+                self._count_lost(other.source, address, error)
 
     def _count_lost(self, number: int, key: str, error: object) -> None:
         if isinstance(error, FetchRefused):
@@ -111,7 +145,7 @@ class Wishes:
         report = self._desk.reports[number]
         filed = self._desk.journal.picture(known.picture) if known.picture else None
         if known.fate == "refused":
-            self._lose(number, key, FetchRefused(known.reason, known.what))
+            self._lose(number, key, _refusal(known))
         elif known.fate == "kept" and filed and filed.picture == known.picture:
             if (self._desk.into / filed.path).exists():
                 report.kept += 1
@@ -134,18 +168,22 @@ class Wishes:
         """Queue a picture, unless it was asked for as often as it may be."""
         address = wish.reference.address
         final = self._desk.followed(address)
-        last = self._desk.journal.known(final)
-        if last and not self._desk.options.retry_failed:
-            if last.fate == "asked":
-                what = "a run ended while it was asked for (--retry-failed asks again)"
-                self._lose(wish.source, address, FetchFailed(INTERRUPTED, what), (final,))
-                return
-            if last.fate == "failed" and last.fails >= MOST_FAILS:
-                self._lose(wish.source, address, FetchFailed(last.reason, failed_before(last)), (final,))
-                return
+        if error := self._given_up(final):
+            self._lose(wish.source, address, error, (final,))
+            return
         question = Question(final, self._desk.settings.max_bytes, self._desk.settings.fetch_seconds, ACCEPT, PICTURES)
         via = (address,) if final != address else ()
         self._desk.lanes.add(Job(question, wish, via=via))
+
+    def _given_up(self, address: str) -> FetchFailed | None:
+        """Return why an address is not asked for again in this run, None where it may be."""
+        last = self._desk.journal.known(address)
+        if last and not self._desk.options.retry_failed:
+            if last.fate == "asked":
+                return FetchFailed(INTERRUPTED, "a run ended while it was asked for (--retry-failed asks again)")
+            if last.fate == "failed" and last.fails >= MOST_FAILS:
+                return FetchFailed(last.reason, failed_before(last))
+        return None
 
     def _keep_local(self, wish: Wish, link: str) -> None:
         """File a picture that a page brings along."""
@@ -163,15 +201,13 @@ class Wishes:
 
     def settle(self, outcome: Outcome) -> None:
         """Decide about what came of a picture that was asked for."""
-        job, result = outcome.job, outcome.result
+        job = outcome.job
         wish: Wish = job.context
         addresses = tuple(dict.fromkeys((wish.reference.address, *job.via, job.address)))
-        if isinstance(result, Moved):
-            target = redirected(job, result)
-            if isinstance(target, Job):
-                self._follow(wish, job, target)
-                return
-            result = target
+        result = self._desk.led_on(job, outcome.result)
+        if isinstance(result, Job):
+            self._follow(wish, result)
+            return
         if isinstance(result, Answer):
             answer = self._desk.shelf.get(job.address)
             if answer is None:
@@ -181,9 +217,8 @@ class Wishes:
                 return
         self._note(wish, result, addresses)
 
-    def _follow(self, wish: Wish, job: Job, target: Job) -> None:
+    def _follow(self, wish: Wish, target: Job) -> None:
         """Follow a redirect, unless what it leads to is, or was, asked for anyway."""
-        self._desk.journal.moved(job.address, target.address)
         known = self._desk.journal.known(target.address)
         if self._desk.journal.is_forgotten(target.address):
             self._lose(
@@ -193,12 +228,15 @@ class Wishes:
             self._note(wish, self._lost[target.address], (wish.reference.address,))
         elif target.address in self._taken or (known and known.fate in ("kept", "same")):
             self._taken.setdefault(target.address, wish.source)
-            self._share(wish.source, target.address)
+            self._share(wish, target.address)
             for address in dict.fromkeys((wish.reference.address, *target.via)):
                 self._desk.journal.same(address, known.picture if known else "", "the same address")
-        elif known and known.fate == "refused":
-            self._note(wish, FetchRefused(known.reason, known.what), (wish.reference.address,))
-        else:
+        elif known and known.fate == "refused" and not self._may_pass(wish, _refusal(known)):
+            self._note(wish, _refusal(known), (wish.reference.address,))
+        elif not self._from_shelf(wish):
+            if given_up := self._given_up(target.address):
+                self._note(wish, given_up, (wish.reference.address,))
+                return
             self._taken[target.address] = wish.source
             self._desk.lanes.add(target)
 
@@ -217,7 +255,11 @@ class Wishes:
             with stumbling():
                 kept = self._desk.keeper.keep(self._desk.sources[wish.source], wish.reference, answer)
         except (FetchRefused, FetchFailed) as error:
-            self._note(wish, error, addresses)
+            if heir := self._heir(error, addresses):
+                self._count_lost(wish.source, wish.reference.address, error)
+                self._judge(heir, answer, tuple(dict.fromkeys((heir.reference.address, *addresses))))
+            else:
+                self._note(wish, error, addresses)
             return
         if isinstance(kept, Duplicate):
             report.duplicate += 1
@@ -246,9 +288,15 @@ class Wishes:
         for address in dict.fromkeys(addresses):
             known = self._desk.journal.known(address)
             if is_host_s(error):
-                if known and known.fate == "asked":
+                # What led to it has been answered: the next run begins where that leads to.
+                if known and known.fate == "asked" and not known.moved:
                     self._desk.journal.troubled(address)
             elif isinstance(error, FetchFailed):
                 self._desk.journal.failed(address, error.why, str(error))
-            elif isinstance(error, FetchRefused) and known and known.fate == "asked":
-                self._desk.journal.refused(address, error.rule, str(error))
+            elif isinstance(error, FetchRefused) and known and known.fate in ("asked", "refused"):
+                self._desk.journal.refused(address, error.rule, str(error), error.needs)
+
+
+def _refusal(known: Known) -> FetchRefused:
+    """Return why an earlier run refused a picture."""
+    return FetchRefused(known.reason, known.what, known.needs)

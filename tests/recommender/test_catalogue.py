@@ -214,15 +214,15 @@ def test_replaced_file(file: Path, filled: Catalogue) -> None:
 
 
 def test_connection_settings(url: str) -> None:
-    """Each connection has a write-ahead log, full synchronisation, foreign keys and five seconds of patience."""
+    """Each connection has a write-ahead log, full synchronisation, foreign keys and patience, and deletes for good."""
     engine = open_engine(url)
     with engine.connect() as one, engine.connect() as two:
         for connection in (one, two):
             values = [
                 connection.scalar(text(f"PRAGMA {name}"))
-                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "secure_delete")
             ]
-            assert values == ["wal", 2, 1, 5000]
+            assert values == ["wal", 2, 1, 5000, 1]
     engine.dispose()
 
 

@@ -24,7 +24,6 @@ from indexer.collect import keep
 from indexer.collect.answers import Answer
 from indexer.collect.brought import data_of
 from indexer.collect.collect import agent_of, collect
-from indexer.collect.desk import CollectOptions
 from indexer.collect.galleries import Gallery, Page, PictureReference, gallery_of
 from indexer.collect.keep import Duplicate, Keeper, Kept
 from indexer.collect.report import CollectReport, SourceReport
@@ -32,56 +31,14 @@ from indexer.collect.sources import Source, read_sources
 from indexer.holding import held
 from indexer.library import scan
 from indexer.workplace import workplace
-from recommender.catalogue import CollectedRow
 from recommender.errors import BadLibrary, BuildError, Busy, FetchRefused
 from recommender.images import picture_id
 from recommender.settings import Settings
-from tests.indexer.collect.clocks import QuickClock
+from tests.indexer.collect.places import Place
 from tests.indexer.disks import full_disk
 from tests.pictures import saved
 
 pytestmark = pytest.mark.slow
-
-
-class Place:
-    """A folder with a list of sources, a library and a home."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.library = folder, folder / "library"
-        self.settings = Settings(
-            home=folder / "home", host_delay=0.0, fetch_seconds=1.0, private_networks="127.0.0.0/8", max_bytes=1_000_000
-        )
-
-    def sources(self, *pages: str, **keys: Any) -> None:
-        """Write a list with a source for each group of pages (addresses parted by a blank)."""
-        tables = []
-        for number, group in enumerate(pages):
-            said = {"show": "show", "character": f"hero-{number}", "pages": group.split(" "), **keys}
-            tables.append("[[source]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in said.items()))
-        (self.folder / "sources.toml").write_text("\n".join(tables), encoding="utf-8")
-
-    def saved(self, name: str, html: str) -> str:
-        """Write a saved page."""
-        (self.folder / name).write_text(html, encoding="utf-8")
-        return name
-
-    def run(self, **options: bool) -> CollectReport:
-        """Collect, with a clock that costs no time."""
-        with workplace(self.settings, "collect") as catalogue:
-            sources = read_sources(self.folder / "sources.toml")
-            report = collect(self.settings, catalogue, sources, self.library, CollectOptions(**options), QuickClock())
-        for source in report.sources:
-            assert source.found == source.kept + source.duplicate + source.refused.total() + source.failed.total()
-        return report
-
-    def rows(self) -> list[CollectedRow]:
-        """Return what the catalogue knows."""
-        with workplace(self.settings, "look") as catalogue:
-            return catalogue.collected()
-
-    def pictures(self) -> list[Path]:
-        """Return the pictures of the library."""
-        return sorted(self.library.glob("*/*/*.jpg"))
 
 
 @pytest.fixture

@@ -161,6 +161,21 @@ def test_reindexing_leaves_out_what_was_forgotten(world: World) -> None:
         without_forgotten(library, {entry.id for entry in library.entries})
 
 
+def test_no_file_of_the_catalogue_tells_where_it_came_from(world: World) -> None:
+    """While a server has the catalogue open, neither it nor its log has the address of what is forgotten any more."""
+
+    def told() -> list[bool]:
+        address = f"{SITE}/1.png".encode()
+        return [address in file.read_bytes() for file in world.settings.home.glob("catalogue.db*")]
+
+    with Catalogue(world.settings.database_url) as server:
+        server.published()
+        assert True in told()
+        _forget(world, source=f"{SITE}/1.png")
+        assert len(told()) == 3, "the file, its log, and what readers share"
+        assert True not in told()
+
+
 def test_a_dry_run_removes_nothing(world: World) -> None:
     """What would go is said, and all of it is still there."""
     before = {file: file.read_bytes() for file in world.library.rglob("*.png")}
@@ -170,6 +185,19 @@ def test_a_dry_run_removes_nothing(world: World) -> None:
     with _catalogue(world) as catalogue:
         assert catalogue.published().id == "s1"
         assert catalogue.forgotten() == set()
+
+
+def test_a_dry_run_writes_nothing_into_a_library(world: World) -> None:
+    """A library on a read-only disk will do, and one that is being collected into: no file in it is made or changed."""
+    journal = Journal(world.library)
+    journal.asked(f"{SITE}/1.png")
+    journal.close()
+    (world.library / FOLDER / "job.lock").mkdir()  # who wants to hold the library stumbles over it, as on such a disk
+    before = {file: file.stat().st_mtime_ns for file in world.library.rglob("*")}
+    assert len(_forget(world, source=f"{SITE}/1.png", dry_run=True).files) == 1
+    assert {file: file.stat().st_mtime_ns for file in world.library.rglob("*")} == before
+    with pytest.raises(BuildError, match=r"cannot be used \(.*\): make it writable"):
+        _forget(world, source=f"{SITE}/1.png")
 
 
 def test_copies_under_other_names_go_too(world: World) -> None:

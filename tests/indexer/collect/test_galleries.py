@@ -59,6 +59,8 @@ def _found(html: str | bytes, **options: Any) -> list[str]:
         ('<script type="application/ld+json">{"image": ["/a.jpg"]}</script>', "a.jpg"),
         ('<script type="application/ld+json">[{"@type":"ImageObject","contentUrl":"/a.jpg"}]</script>', "a.jpg"),
         ('<script type="application/ld+json">{"image": {"url": "/a.jpg"}}</script>', "a.jpg"),
+        ('<script type="application/ld+json">{"@type":"ImageObject","contentUrl":[7,"/a.jpg"]}</script>', "a.jpg"),
+        ('<script type="application/ld+json">{"image": {"contentUrl": [{"@id": "/a.jpg"}]}}</script>', "a.jpg"),
         (f'<img srcset="{PLACEHOLDER} 1w" data-srcset="/a.jpg 400w, /b.jpg 200w">', "a.jpg"),
         (f'<img srcset="{PLACEHOLDER} 1w" data-src="/a.jpg">', "a.jpg"),
         ('<img srcset="/s.jpg 1w" data-srcset="/a.jpg 400w">', "a.jpg"),

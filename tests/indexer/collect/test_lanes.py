@@ -140,15 +140,21 @@ def test_the_longest_crawl_delay_of_a_host_counts(world: World) -> None:
 
 
 def test_a_resumed_run_keeps_the_pause(world: World) -> None:
-    """A host that an earlier run asked two seconds ago is left in peace for the rest of its pause; a new one is not."""
+    """A host that an earlier run asked two seconds ago is left in peace for the rest of its pause, and no longer."""
     world.script[f"{HOST}/robots.txt"] = [b"User-agent: *\nCrawl-delay: 7"]
     _outcomes(_lanes(world), _job("/1"))
     ended, world.idle = world.clock.now(), 2.0
-    _outcomes(_lanes(world), _job("/2"), _job("https://new.example/1"))
-    times = dict(world.asked)
-    # The clock is one for all hosts: the other one's pause may have moved it on. Seven would be a new pause.
-    assert ended + 5 - 1e-6 <= times[f"{HOST}/2"] < ended + 7
-    assert times["https://new.example/robots.txt"] <= times[f"{HOST}/2"]
+    _outcomes(_lanes(world), _job("/2"))
+    address, time = world.asked[-1]
+    assert address == f"{HOST}/2"
+    assert time == pytest.approx(ended + 5)
+
+
+def test_a_resumed_run_asks_a_new_host_at_once(world: World) -> None:
+    """A host that no earlier run asked is not left in peace because one ended a moment ago."""
+    world.idle = 0.0
+    _outcomes(_lanes(world), _job("https://new.example/1"))
+    assert world.asked[0] == ("https://new.example/robots.txt", 0.0)
 
 
 def test_a_robots_txt_that_is_known_is_not_asked_for(world: World) -> None:

@@ -36,6 +36,14 @@ def test_crawl_delay() -> None:
     assert Robots("User-agent: *\nDisallow:").delay == 0
 
 
+def test_request_rate() -> None:
+    """A rate is a pause too; of rate and delay the longer pause counts, and nonsense counts for nothing."""
+    assert Robots("User-agent: *\nRequest-rate: 1/5").delay == 5
+    assert Robots("User-agent: sokkuri\nRequest-rate: 4/1m 0600-0845\nCrawl-delay: 2").delay == 15
+    assert Robots("User-agent: *\nCrawl-delay: 20\nRequest-rate: 10/100").delay == 20
+    assert [Robots(f"User-agent: *\nRequest-rate: {rate}").delay for rate in ("0/5", "1/0", "often")] == [0, 0, 0]
+
+
 def test_directives_for_others_do_not_count() -> None:
     """A robot's name holds up to the next one; directives with a value of their own are no names."""
     assert directives(["noindex, googlebot: noai, nofollow, sokkuri: noarchive"]) == {"noindex", "noarchive"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,7 +21,7 @@ from recommender.catalogue import Catalogue
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt
 from recommender.exports import FOLDER, MANIFEST, PRECISIONS
-from recommender.folders import shown
+from recommender.folders import discard, shown
 from recommender.modelfolder import MANIFEST as MODEL
 from recommender.settings import Settings
 from recommender.snapshots import space_of
@@ -82,7 +81,7 @@ def prune(settings: Settings, catalogue: Catalogue, *, dry_run: bool = False) ->
         catalogue.drop_snapshots(rows)
         catalogue.drop_former_pictures(former)
         for folder in (*snapshots, *tables):
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
         for file in thumbnails:
             file.unlink(missing_ok=True)
     return PruneReport(

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,7 +28,7 @@ def written_aside(target: Path) -> Iterator[Path]:
     """
     if target.exists():
         raise FileExistsError(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     aside = target.parent / f"{ASIDE}{target.name}-{uuid4().hex[:8]}"
     aside.mkdir()
     try:
@@ -40,6 +40,24 @@ def written_aside(target: Path) -> Iterator[Path]:
         flush(target.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, such that a power cut does not take it away again with all that it holds."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        with suppress(PermissionError):  # what may only be passed through cannot be opened to be flushed
+            flush(path.parent)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder such that whatever interrupts it leaves no half of one: only what `sweep` removes."""
+    aside = folder.parent / f"{ASIDE}{folder.name}-{uuid4().hex[:8]}"
+    with suppress(OSError):  # a disk without a byte free may have none for the new name either
+        folder = folder.rename(aside)
+        flush(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(parent: Path) -> None:

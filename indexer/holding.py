@@ -41,7 +41,8 @@ def held(folder: Path, job: str, remedy: str, *, shown: Path | None = None) -> I
     except OSError as error:
         raise BuildError(f"{shown} cannot be used ({error.strerror}): {remedy}") from None
     try:
-        owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
+        with suppress(OSError):  # a disk without a byte free must not keep out who comes to make room
+            owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:
         with suppress(OSError):  # it only serves a message, and must not hide what the job ended with

@@ -11,11 +11,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 from recommender.errors import Corrupt
 
+FULL = (ENOSPC, EDQUOT, EFBIG)
+"""The errors of a disk that is full. The last is that of a file that may not grow, which comes to the same."""
+PROBE = 1_000_000
+"""Bytes that a disk should have left for more than a moment's work."""
 ASIDE = ".aside-"
 """What the name of an unfinished folder starts with; one that is found was left by a crash."""
 
@@ -73,6 +79,17 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_full(folder: Path) -> bool:
+    """Tell whether the disk has no room for PROBE more bytes in a folder; what else is wrong there does not count."""
+    try:
+        with TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(bytes(PROBE))
+            os.fsync(file.fileno())  # some file systems find out only then
+            return file.tell() < PROBE
+    except OSError as error:
+        return error.errno in FULL
 
 
 def sha256(file: Path) -> str:

@@ -116,17 +116,20 @@ def reindex(kills: int | None, file: Path | None, *, quick: bool) -> None:
 
 
 @bench.command(epilog="\b\nExamples:\n  sokkuri bench index --quick\n  sokkuri bench index --json index.json")
+@click.option("--huge", is_flag=True, help="Build ten million as well: 17 GB in the temporary folder, and a long time.")
 @home_option
 @quick
 @json_file
-def index(home: Path | None, file: Path | None, *, quick: bool) -> None:
+def index(home: Path | None, file: Path | None, *, huge: bool, quick: bool) -> None:
     """Build and search indexes of up to a million vectors: recall, latency, memory, filters, beside exact search.
 
-    Noisy vectors are drawn from the embeddings that are published in the home, where there are any.
+    What ten million would come to is extrapolated, unless they are asked for and disk and memory allow them. Noisy
+    vectors are drawn from the embeddings that are published in the home, where there are any.
     """
-    from bench.index import QUICK, Effort, measure_indexes
+    from bench.index import HUGE, QUICK, Effort, measure_indexes
 
-    publish(measure_indexes(settings_of(home), QUICK if quick else Effort()), file)
+    effort = replace(QUICK if quick else Effort(), huge=HUGE if huge else 0)
+    publish(measure_indexes(settings_of(home), effort), file)
 
 
 @bench.command(epilog="\b\nExample:\n  sokkuri bench imports --json imports.json")

@@ -1,9 +1,7 @@
 """What the index is worth: recall, latency, memory and building against exact search, with and without filters.
 
-Vectors stand in for embeddings after projection: 256 numbers, in identities that belong to shows. The clustered ones
-lie close around their identity. The noisy ones are harder: drawn between stored embeddings of the home, with noise of
-half the distance to the fifth nearest, or, where nothing is published, half as wide again around their identity. All is
-timed in one run; queries are never stored.
+All is timed in one run, on vectors that stand in for embeddings after projection (`vectors`); queries are never stored.
+Not here: what ten million would come to (`extrapolation`).
 """
 
 from __future__ import annotations
@@ -12,7 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import disk_usage
+from tempfile import TemporaryDirectory, gettempdir
 from time import perf_counter
 from typing import Any
 
@@ -20,29 +19,25 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.extrapolation import extrapolate, line
 from bench.report import Figures
+from bench.vectors import DIMENSION, Draw, Drawn, clustered, noisy, published
 from indexer.progress import say
-from recommender.catalogue import Catalogue
-from recommender.embeddings import unit_length
-from recommender.errors import SokkuriError
 from recommender.indexes import EXACT, open_index
-from recommender.indexes.building import Former, IndexOptions, IndexReport, build_index
+from recommender.indexes.building import FLAT, Former, IndexOptions, IndexReport, build_index
 from recommender.indexes.faiss_index import FaissIndex
-from recommender.indexes.lists import BLOCK
 from recommender.ports import NeighbourIndex
 from recommender.settings import Settings
-from recommender.snapshots import open_snapshot
 from recommender.types import Matrix
 
-DIMENSION = 256
-PICTURES = 100
-"""Pictures of an identity."""
-IDENTITIES = 20
-"""Identities of a show."""
 SHARES = (0.5, 0.05, 0.005, 0.0001)
 """How much the filters keep: whole identities, as a show or a type would."""
 LARGE = 1_000_000
 """The size that targets are set for, and its name in the figures."""
+HUGE = 10_000_000
+"""The size that is extrapolated, unless it is asked for and there is room for it."""
+HUGE_QUERIES = 20
+"""Queries that are compared with each of so many vectors."""
 COMPACT = (16,)
 """Bytes of the shorter codes that are tried for the most compact index, longest first."""
 ENOUGH = 0.95
@@ -58,19 +53,10 @@ class Effort:
     exact_queries: int = 50
     filtered: int = 100
     yardstick: int = LARGE
+    huge: int = 0
 
 
 QUICK = Effort(sizes=(10_000, 100_000), queries=100, exact_queries=10, filtered=20, yardstick=10_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Stored vectors, the identity of each, and queries of the same kind."""
-
-    name: str
-    stored: Matrix
-    identities: NDArray[np.int64]
-    queries: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +75,7 @@ def measure_indexes(settings: Settings, effort: Effort) -> Figures:
     """Measure the index at every size, on clustered and on noisy vectors."""
     lines = [_HEAD]
     figures: dict[str, Any] = {}
-    pool = _published(settings)
+    pool = published(settings)
     figures["noisy_drawn_from"] = "synthetic" if pool is None else f"{len(pool)} embeddings of the home"
     least = 1.0
     for size in effort.sizes:
@@ -101,11 +87,71 @@ def measure_indexes(settings: Settings, effort: Effort) -> Figures:
             least = min(least, *(one["recall10"] for one in measured["filters"].values()))
             figures[f"{drawn.name}_{size}"] = measured
             del drawn
+    for draw in (clustered, noisy):
+        figures[f"{draw.__name__}_{effort.huge or HUGE}"] = _huge(draw, figures, effort, pool, lines)
     if LARGE in effort.sizes:
         figures |= _compared(figures[f"clustered_{LARGE}"])
     figures["filter_recall10_min"] = least
     lines.append(f"noisy vectors: {figures['noisy_drawn_from']}; least recall@10 under a filter {least:.3f}")
     return Figures(figures, tuple(lines))
+
+
+def _huge(draw: Draw, figures: dict[str, Any], effort: Effort, pool: Matrix | None, lines: list[str]) -> dict[str, Any]:
+    """Measure the largest size where it was asked for and there is room; otherwise say what it would come to."""
+    name = draw.__name__
+    if effort.huge and not (lacking := _lacking(effort.huge)):
+        return _measured_huge(draw, effort, pool, lines)
+    if effort.huge:
+        lines.append(f"{name} {effort.huge:,}: not measured, {lacking}")
+    known = {size: figures[f"{name}_{size}"] for size in effort.sizes}
+    size = effort.huge or HUGE
+    found = extrapolate({size: one for size, one in known.items() if one["key"] != FLAT}, size, DIMENSION)
+    if found:
+        lines.append(line(name, size, found))
+    return found
+
+
+def _measured_huge(draw: Draw, effort: Effort, pool: Matrix | None, lines: list[str]) -> dict[str, Any]:
+    """Build and search an index of vectors that stay in a file, beside comparing with each of them there."""
+    name = f"{draw.__name__} {effort.huge:,}"
+    with TemporaryDirectory(prefix="sokkuri-bench-") as place:
+        say(f"drawing {name}")
+        drawn = draw(effort.huge, effort.queries, pool, Path(place) / "drawn.npy")
+        say(f"comparing {name}")
+        truth = _truth(drawn.stored, drawn.queries)
+        exact = _timed(lambda query: _truth_of_one(drawn.stored, query), drawn.queries[:HUGE_QUERIES], truth)
+        lines.append(_line(name, "exact", exact, 0.0, 4.0 * DIMENSION, None))
+        say(f"building {name}")
+        report = build_index(Path(place), drawn.stored, IndexOptions())
+        index = open_index(Path(place))
+        timed = _timed(_ten(index), drawn.queries, truth)
+        rate = _rate(_ten(index), drawn.queries)
+    lines.append(_line(name, report.key, timed, rate, report.bytes_per_vector, report.build_seconds))
+    return _figures(report, timed) | {"queries_per_s_2": rate, "exact_p50_ms": exact.p50, "exact_p99_ms": exact.p99}
+
+
+def _lacking(size: int) -> str:
+    """Say what there is too little of for so many vectors; empty where there is enough.
+
+    The vectors, and the index's own copy in half of the bytes, lie on the disk. What is searched, and drawn at a time,
+    has to be in memory; that the vectors fit there too makes it bearable, and is left to the system.
+    """
+    disk = 4 * size * DIMENSION * 3 // 2 + 100 * size
+    free = disk_usage(gettempdir()).free
+    if free < disk:
+        return f"it takes {disk / 1e9:.0f} GB in {gettempdir()}, which has {free / 1e9:.0f}: point TMPDIR elsewhere"
+    memory = 4 * size * DIMENSION
+    available = _available()
+    if available < memory:
+        return f"it takes {memory / 1e9:.0f} GB of memory, of which {available / 1e9:.0f} are available"
+    return ""
+
+
+def _available() -> int:
+    """Return the bytes of memory that can be had; 0 where Linux is not."""
+    status = Path("/proc/meminfo")
+    found = status.read_text().splitlines() if status.exists() else []
+    return sum(1024 * int(line.split()[1]) for line in found if line.startswith("MemAvailable"))
 
 
 _HEAD = (
@@ -294,6 +340,12 @@ def _truth(stored: Matrix, queries: Matrix) -> NDArray[np.int64]:
     return np.asarray(faiss.knn(queries, stored, min(10, len(stored)), faiss.METRIC_INNER_PRODUCT)[1])
 
 
+def _truth_of_one(stored: Matrix, query: NDArray[Any]) -> Sequence[int]:
+    """Compare one query with all, where they lie."""
+    nearest: Sequence[int] = faiss.knn(query[np.newaxis], stored, 10, faiss.METRIC_INNER_PRODUCT)[1][0].tolist()
+    return nearest
+
+
 def _timed(search: Search, queries: Matrix, truth: NDArray[np.int64]) -> Timed:
     """Ask one query after another on one thread."""
     faiss.omp_set_num_threads(1)
@@ -323,67 +375,3 @@ def _anonymous() -> int:
     if not status.exists():
         return 0
     return sum(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("RssAnon"))
-
-
-def _published(settings: Settings) -> Matrix | None:
-    """Return the embeddings that are published in the home, of DIMENSION numbers, or None where there are none."""
-    try:
-        with Catalogue(settings.database_url) as catalogue:
-            info = catalogue.published()
-        index = open_snapshot(settings.home / "snapshots" / info.id, info.digest).index
-    except SokkuriError:
-        return None
-    vectors = index.vectors(np.arange(len(index)))
-    if vectors.shape[1] < DIMENSION or len(vectors) < DIMENSION:
-        return None
-    # The DIMENSION directions in which they differ most; what they have in common tells none from another.
-    vectors = vectors - vectors.mean(axis=0)
-    _, directions = np.linalg.eigh(vectors.T @ vectors)
-    return unit_length(vectors @ directions[:, : -DIMENSION - 1 : -1])
-
-
-def clustered(size: int, queries: int, pool: Matrix | None, spread: float = 0.6, decay: float = 0.3) -> Drawn:  # noqa: ARG001  # drawn as `noisy` is
-    """Draw identities around shows and pictures around identities; direction i is as wide as i to the power -decay."""
-    generator = np.random.default_rng(size)
-    wide = (np.arange(1, DIMENSION + 1) ** -decay).astype(np.float32)
-    wide /= np.linalg.norm(wide)
-    identities = max(1, size // PICTURES)
-    shows = generator.standard_normal((max(1, identities // IDENTITIES), DIMENSION), dtype=np.float32) * wide
-    centres = 0.6 * shows[generator.integers(0, len(shows), identities)]
-    centres += 0.8 * generator.standard_normal((identities, DIMENSION), dtype=np.float32) * wide
-    chosen = generator.integers(0, identities, size + queries)
-    return _drawn("clustered", chosen, lambda rows: centres[rows], spread * wide, size)
-
-
-def noisy(size: int, queries: int, pool: Matrix | None) -> Drawn:
-    """Draw vectors between near embeddings of the pool, with noise; without a pool, wide around identities."""
-    if pool is None:
-        drawn = clustered(size, queries, None, spread=0.9, decay=0.5)
-        return Drawn("noisy", drawn.stored, drawn.identities, drawn.queries)
-    generator = np.random.default_rng(size)
-    similarities, near = faiss.knn(pool, pool, 6, faiss.METRIC_INNER_PRODUCT)
-    length = float(np.median(np.sqrt(np.maximum(0, 2 - 2 * similarities[:, 5])))) / 2
-    wide = pool.std(axis=0)
-    wide *= length / np.linalg.norm(wide)
-    chosen = generator.integers(0, len(pool), size + queries)
-
-    def between(rows: NDArray[np.int64]) -> Matrix:
-        other = near[rows, generator.integers(1, 6, len(rows))]
-        part = generator.random((len(rows), 1), dtype=np.float32) / 2
-        return np.asarray((1 - part) * pool[rows] + part * pool[other], dtype=np.float32)
-
-    return _drawn("noisy", chosen, between, wide, size)
-
-
-def _drawn(
-    name: str, chosen: NDArray[np.int64], around: Callable[[NDArray[np.int64]], Matrix], wide: NDArray[Any], size: int
-) -> Drawn:
-    """Add noise to what lies around the chosen identities, in blocks, and scale to length 1."""
-    generator = np.random.default_rng(len(chosen) + 1)
-    vectors = np.empty((len(chosen), DIMENSION), dtype=np.float32)
-    step = BLOCK // DIMENSION
-    for first in range(0, len(chosen), step):
-        rows = chosen[first : first + step]
-        noise = generator.standard_normal((len(rows), DIMENSION), dtype=np.float32) * wide
-        vectors[first : first + step] = unit_length(around(rows) + noise)
-    return Drawn(name, vectors[:size], chosen[:size], vectors[size:])

@@ -50,6 +50,8 @@ class Drift:
 
     def to_text(self) -> str:
         """Return one line for people."""
+        if not self.pictures:
+            return f"nothing in common with {self.snapshot}: none of its pictures is in this one"
         worst = ", ".join(f"{show} {overlap:.2f}" for show, overlap in self.shows)
         most = f"; least in {worst}" if worst else ""
         return f"{self.overlap:.3f} of the nearest neighbours are those of {self.snapshot}{most}"

@@ -33,7 +33,7 @@ from indexer.checked import CheckedVectors
 from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
-from recommender.folders import flush
+from recommender.folders import flush, make_folder
 from recommender.ports import Backbone
 from recommender.projection import Projection
 from recommender.types import DecodedImage, Matrix, PictureId
@@ -101,7 +101,7 @@ class EmbeddingTable:
         self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", space.dimension)])
         self._lock = FileLock(folder / "lock", timeout=0)
         self._unflushed = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         try:
             self._lock.acquire()
         except Timeout:
@@ -253,7 +253,9 @@ class EmbeddingTable:
 
         They mostly end the file, which is cut then; a power cut may also leave good ones behind them.
         """
-        self._file.touch()
+        if not self._file.exists():
+            self._file.touch()
+            flush(self._file.parent)
         size = self._record.itemsize
         whole = self._file.stat().st_size // size
         os.truncate(self._file, whole * size)
@@ -326,6 +328,7 @@ def _claim(file: Path, space: EmbeddingSpace) -> None:
         aside.write_text(json.dumps(space.to_json(), indent=1), encoding="utf-8")
         flush(aside)
         aside.rename(file)
+        flush(file.parent)
     if _space(file) != space:
         raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
 

@@ -32,6 +32,7 @@ from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone
 from recommender.errors import BuildError, ExportUnusable, FidelityTooLow, NotFound, SokkuriError
 from recommender.exports import FOLDER, FORMAT, MANIFEST, NETWORK, Export, exported_space, require_precision
+from recommender.files import read_regular
 from recommender.folders import sha256, sweep, written_aside
 from recommender.images import Limits, decode
 from recommender.modelfolder import ModelFolder
@@ -166,7 +167,7 @@ def _rows(model: ModelFolder, library: Library, numbers: NDArray[np.int64], part
 
 def _decoded(root: Path, entries: list[Entry], limits: Limits) -> Iterator[DecodedImage]:
     for entry in entries:
-        yield decode((root / entry.path).read_bytes(), limits)
+        yield decode(read_regular(root / entry.path, limits.max_bytes), limits)
 
 
 @dataclass(frozen=True, slots=True)

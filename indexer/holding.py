@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from filelock import FileLock, Timeout
 
 from recommender.errors import BuildError, Busy
+from recommender.folders import make_folder
 
 NOTED_WITHIN = 0.5
 """Seconds that a job which has just taken a folder is given to write its name down."""
@@ -32,7 +33,7 @@ def held(folder: Path, job: str, remedy: str, *, shown: Path | None = None) -> I
     """
     owner, shown = folder / "job.owner", shown or folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock = FileLock(folder / "job.lock", timeout=0)
         lock.acquire()
     except Timeout:
@@ -40,7 +41,8 @@ def held(folder: Path, job: str, remedy: str, *, shown: Path | None = None) -> I
     except OSError as error:
         raise BuildError(f"{shown} cannot be used ({error.strerror}): {remedy}") from None
     try:
-        owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
+        with suppress(OSError):  # a disk without a byte free must not keep out who comes to make room
+            owner.write_text(f"sokkuri {job} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:
         with suppress(OSError):  # it only serves a message, and must not hide what the job ended with

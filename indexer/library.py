@@ -27,6 +27,7 @@ from typing import Self
 from indexer.tables import Tables, read_tables
 from recommender.catalogue import FileRow
 from recommender.errors import BadLibrary, InvalidImage
+from recommender.files import open_regular, read_regular
 from recommender.images import Limits, decode, perceptual_hash, picture_id
 from recommender.labels import Hierarchy
 from recommender.types import Character, DecodedImage, PictureId
@@ -216,7 +217,7 @@ def first_pictures(root: Path, limits: Limits, count: int) -> list[DecodedImage]
         if len(found) == count:
             break
         with suppress(InvalidImage, OSError):
-            found.append(decode((root / file.path).read_bytes(), limits))
+            found.append(decode(read_regular(root / file.path, limits.max_bytes), limits))
     return found
 
 
@@ -292,7 +293,7 @@ def _examine(root: Path, path: str, limits: Limits, memory: _Memory) -> _Examine
     # Taken before the file is looked at: whatever is written to it from here on has a later time.
     checked = time.time_ns()
     try:
-        with (root / path).open("rb") as file:
+        with open_regular(root / path) as file:
             mtime_ns = _mtime_ns(os.fstat(file.fileno()))
             data = file.read(limits.max_bytes + 1)
         if row := memory.same_content(data):

@@ -96,8 +96,9 @@ def objection(settings: Settings, report: ReindexReport) -> str:
             f"more than SOKKURI_MAX_REJECTS = {settings.max_rejects:g} allows; {remedy}"
         )
     if report.drift and 1.0 - report.drift.overlap > settings.max_drift:
+        only = "only " if report.drift.pictures else ""
         return (
-            f"only {report.drift.to_text()}: a drift of {1.0 - report.drift.overlap:.2f}, "
+            f"{only}{report.drift.to_text()}: a drift of {1.0 - report.drift.overlap:.2f}, "
             f"more than SOKKURI_MAX_DRIFT = {settings.max_drift:g} allows; {remedy}"
         )
     return ""

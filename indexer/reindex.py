@@ -94,6 +94,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
                 say(f"{damaged} embeddings were damaged or stood there twice: what is missing now is made anew")
             job = _Job(settings, catalogue, root, options, embedder)
             library = job.scan()
+        table.flush()  # what is published must not outlive the embeddings that it is made of
         clock.move("scanning", "embedding", job.embedder.seconds)
         rows = rows_of(library)
         changes = Changes.between(catalogue.pictures(), rows.pictures)

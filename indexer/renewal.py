@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.split import Vectors
-from recommender.folders import ASIDE
+from recommender.folders import ASIDE, make_folder
 from recommender.indexes.building import Former, still_fits
 from recommender.indexes.lists import BLOCK, blocks, written
 from recommender.snapshots import Snapshot, SnapshotContent
@@ -109,7 +109,7 @@ def _held(vectors: Vectors, beside: Path) -> Iterator[Vectors]:
     if shape[0] * shape[1] <= BLOCK:
         yield _filled(vectors, np.empty(shape, np.float32))
         return
-    beside.mkdir(parents=True, exist_ok=True)
+    make_folder(beside)
     with TemporaryDirectory(prefix=f"{ASIDE}vectors-", dir=beside) as folder:
         yield written(Path(folder) / "vectors.npy", shape, "<f4", (vectors[rows] for rows in blocks(shape)))
 

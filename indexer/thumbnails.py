@@ -1,7 +1,7 @@
 """Thumbnails: small JPEGs for pages, by picture id; one that is there is not made again.
 
-A file that was not flushed may be empty after a power cut. Flushing each would take longer than making it, so that a
-mark says that some are not: while it stands, what is empty counts as missing.
+A file that was not flushed may be empty after a power cut, or have zeros for some of its pages. Flushing each would
+take longer than making it, so that a mark says that some are not: while it stands, what looks so counts as missing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from recommender.images import thumbnail
 from recommender.types import DecodedImage, PictureId
 
 UNFLUSHED = "unflushed"
+LOST = bytes(512)
+"""What stands where a page was lost: the least that a disk writes. No JPEG of ours has so many zeros."""
 
 
 class ThumbnailShelf:
@@ -60,6 +62,12 @@ class ThumbnailShelf:
     def _list(self, prefix: str) -> set[str]:
         try:
             with os.scandir(self._folder / prefix) as files:
-                return {file.name for file in files if not self._doubtful or file.stat().st_size}
+                return {file.name for file in files if not self._doubtful or _is_whole(Path(file.path))}
         except FileNotFoundError:
             return set()
+
+
+def _is_whole(file: Path) -> bool:
+    """Tell whether a JPEG begins and ends as one, and has lost nothing between."""
+    data = file.read_bytes()
+    return data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9") and LOST not in data

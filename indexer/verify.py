@@ -18,6 +18,7 @@ from indexer.stopwatch import Stopwatch
 from recommender.catalogue import Catalogue, PictureRow
 from recommender.encoders import open_encoder
 from recommender.errors import InvalidImage, NoSnapshot, SokkuriError
+from recommender.files import read_regular
 from recommender.images import Limits, decode
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Encoder
@@ -218,10 +219,8 @@ class _Inspection:
         """Read a picture from its library, where it still lies there as it was."""
         try:
             row: PictureRow = self.catalogue.picture(picture)
-            file = Path(row.library) / row.path
-            if not file.is_file():  # opening a named pipe that took its place would wait for ever
-                return None
-            image = decode(file.read_bytes(), Limits.of(self.settings))
+            limits = Limits.of(self.settings)
+            image = decode(read_regular(Path(row.library) / row.path, limits.max_bytes), limits)
         except (InvalidImage, OSError, SokkuriError):
             return None
         return image if image.id == picture else None

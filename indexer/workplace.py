@@ -22,7 +22,7 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
     Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to.
     """
     with held(settings.home, job, "choose another folder with --home"):
-        for folder in ("models", "snapshots"):
+        for folder in ("models", "snapshots", "embeddings"):
             sweep(settings.home / folder)
         if not is_current(settings.database_url):
             import migrations  # Alembic takes longer to load than all of the rest together

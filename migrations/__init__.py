@@ -56,7 +56,7 @@ def current(url: str) -> str | None:
         return None
     engine = open_engine(url)
     try:
-        with translated_errors(), engine.connect() as connection:
+        with translated_errors(url), engine.connect() as connection:
             return revision_of(connection)
     finally:
         engine.dispose()
@@ -81,7 +81,7 @@ def migrating(url: str) -> Iterator[Connection]:
         file.parent.mkdir(parents=True, exist_ok=True)
     engine = open_engine(url, migrating=True)
     try:
-        with translated_errors(), writing(engine).begin() as connection:
+        with translated_errors(url), writing(engine).begin() as connection:
             yield connection
             if connection.dialect.name == "sqlite":
                 # `open_engine` says why SQLite did not watch over them itself.

@@ -406,14 +406,14 @@ class Catalogue:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """Lend a connection that sees one state of the catalogue for as long as it is lent."""
-        with translated_errors(), self._open(NoSnapshot(NOTHING_YET)).connect() as connection:
+        with translated_errors(self._url), self._open(NoSnapshot(NOTHING_YET)).connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """Lend the one connection that may write; what is written counts once the block ends without an error."""
         missing = CatalogueVersion("there is no catalogue yet: run `sokkuri db upgrade`")
-        with translated_errors(), writing(self._open(missing)).begin() as connection:
+        with translated_errors(self._url), writing(self._open(missing)).begin() as connection:
             yield connection
 
     def _open(self, missing: SnapshotError) -> Engine:

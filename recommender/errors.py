@@ -76,6 +76,10 @@ class CatalogueVersion(SnapshotError):
     """The catalogue is missing, or its tables are those of an older or a newer Sokkuri."""
 
 
+class NoRoom(SnapshotError):
+    """The catalogue cannot be written to, or be read safely, since the disk is full."""
+
+
 class SpaceMismatch(SnapshotError):
     """Vectors of two different embedding spaces were about to meet."""
 

@@ -10,12 +10,18 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 from recommender.errors import Corrupt
 
+FULL = (ENOSPC, EDQUOT, EFBIG)
+"""The errors of a disk that is full. The last is that of a file that may not grow, which comes to the same."""
+PROBE = 1_000_000
+"""Bytes that a disk should have left for more than a moment's work."""
 ASIDE = ".aside-"
 """What the name of an unfinished folder starts with; one that is found was left by a crash."""
 
@@ -28,7 +34,7 @@ def written_aside(target: Path) -> Iterator[Path]:
     """
     if target.exists():
         raise FileExistsError(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     aside = target.parent / f"{ASIDE}{target.name}-{uuid4().hex[:8]}"
     aside.mkdir()
     try:
@@ -40,6 +46,24 @@ def written_aside(target: Path) -> Iterator[Path]:
         flush(target.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, such that a power cut does not take it away again with all that it holds."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        with suppress(PermissionError):  # what may only be passed through cannot be opened to be flushed
+            flush(path.parent)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder such that whatever interrupts it leaves no half of one: only what `sweep` removes."""
+    aside = folder.parent / f"{ASIDE}{folder.name}-{uuid4().hex[:8]}"
+    with suppress(OSError):  # a disk without a byte free may have none for the new name either
+        folder = folder.rename(aside)
+        flush(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(parent: Path) -> None:
@@ -55,6 +79,17 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_full(folder: Path) -> bool:
+    """Tell whether the disk has no room for PROBE more bytes in a folder; what else is wrong there does not count."""
+    try:
+        with TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(bytes(PROBE))
+            os.fsync(file.fileno())  # some file systems find out only then
+            return file.tell() < PROBE
+    except OSError as error:
+        return error.errno in FULL
 
 
 def sha256(file: Path) -> str:

@@ -348,4 +348,4 @@ def trouble_of(error: sqlite3.DatabaseError) -> Busy | JobsUnusable:
         return JobsUnusable(
             f"jobs.db in the home is damaged ({error}): stop the worker and remove it; nothing but jobs is lost with it"
         )
-    return JobsUnusable(f"jobs.db in the home cannot be used: {error} (is the disk full?)")
+    return JobsUnusable(f"jobs.db in the home cannot be used: {error} (is the disk full? then make room)")

@@ -32,7 +32,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, Operati
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from recommender.errors import BadLibrary, Busy, CatalogueVersion, Corrupt, SettingError, SnapshotError
+from recommender.errors import BadLibrary, Busy, CatalogueVersion, Corrupt, NoRoom, SettingError, SnapshotError
+from recommender.folders import is_full
 
 REVISION = "0004"
 """The migration that makes the tables below. Revisions are numbered, so that their names sort by age."""
@@ -362,8 +363,8 @@ def configure(connection: sqlite3.Connection, *, foreign_keys: bool, wait_second
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn what a damaged, busy or unreachable database raises into Sokkuri's errors; let programming errors be."""
+def translated_errors(url: str) -> Iterator[None]:
+    """Turn what a damaged, busy or unreachable database at `url` raises into Sokkuri's errors; mistakes stay."""
     try:
         yield
     except IntegrityError as error:
@@ -377,7 +378,13 @@ def translated_errors() -> Iterator[None]:
         if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise Busy("the catalogue is busy: another process is writing to it") from error
         if isinstance(error, OperationalError):
-            raise SnapshotError(f"the catalogue cannot be used: {error.orig} (is the disk full?)") from error
+            file = sqlite_file(url)
+            if kind.startswith("SQLITE_FULL") or (file and is_full(file.parent)):
+                told = f"the catalogue cannot be used ({error.orig}): the disk is full, make room and run it again"
+                raise NoRoom(told) from error
+            raise SnapshotError(
+                f"the catalogue cannot be used: {error.orig} (may its folder be written to?)"
+            ) from error
         raise
 
 
@@ -396,7 +403,7 @@ def is_current(url: str) -> bool:
         return False
     engine = open_engine(url)
     try:
-        with translated_errors(), engine.connect() as connection:
+        with translated_errors(url), engine.connect() as connection:
             return revision_of(connection) == REVISION
     finally:
         engine.dispose()

@@ -15,6 +15,7 @@ from bench.collect import Effort, in_peace, killed_and_resumed
 from bench.crowd import Pictures
 from bench.engine import QUICK as QUICK_ENGINES
 from bench.engine import measure_engines
+from bench.extrapolation import extrapolate
 from bench.index import LARGE, measure_indexes
 from bench.index import Effort as IndexEffort
 from bench.reindex import Effort as ReindexEffort
@@ -161,6 +162,43 @@ def test_bench_index_measures_what_it_promises(tmp_path: Path, monkeypatch: pyte
     assert 1024 <= figures["bytes_per_vector_1e6"] < 1030
     assert set(figures["clustered_10000"]["filters"]) == {"0.5", "0.05", "0.005", "0.0001"}
     assert all(one["fewest_found"] == 10 for one in figures["noisy_10000"]["filters"].values())
+
+
+@pytest.mark.slow
+def test_ten_million_are_told_one_way_or_the_other(tmp_path: Path) -> None:
+    """What inverted files of two sizes come to is extrapolated and said so; a size that is asked for is measured."""
+    effort = IndexEffort(sizes=(66_000,), queries=20, exact_queries=5, filtered=5, yardstick=0)
+    measured = measure_indexes(Settings(home=tmp_path), effort)
+    figures, table = measured.figures["clustered_10000000"], "\n".join(measured.lines)
+    assert figures["extrapolated_from"] == [66_000]
+    assert "clustered 10,000,000: extrapolated from 66,000, not measured" in table
+    known = measured.figures["clustered_66000"]
+    assert figures["build_s"] == pytest.approx(10_000_000 / 66_000 * known["build_s"])
+    assert 40 < figures["bytes_per_vector"] < known["bytes_per_vector"]
+    asked = measure_indexes(Settings(home=tmp_path), replace(effort, sizes=(10_000,), huge=66_000))
+    figures = asked.figures["clustered_66000"]
+    assert figures["recall10"] > 0.9
+    assert figures["exact_p50_ms"] > 0
+    assert "extrapolated" not in "\n".join(asked.lines)
+
+
+def test_two_sizes_tell_how_a_figure_grows() -> None:
+    """Through both runs a straight line in logarithms, no steeper than comparing with all; bytes follow the lists."""
+    sizes = {
+        size: {
+            "p50_ms": 0.001 * size**0.6,
+            "build_s": 1e-6 * size**1.9,
+            "bytes_per_vector": held,
+            "mapped_bytes_per_vector": 512.0,
+        }
+        for size, held in ((100_000, 61.0), (1_000_000, 48 * 1.032 + 2.048))
+    }
+    found = extrapolate(sizes, 10_000_000, 256)
+    assert found["extrapolated_from"] == [100_000, 1_000_000]
+    assert found["p50_ms"] == pytest.approx(0.001 * 10_000_000**0.6)
+    assert found["build_s"] == pytest.approx(10**1.5 * sizes[1_000_000]["build_s"])
+    assert found["bytes_per_vector"] == pytest.approx(48 * (1 + 32 / 10_000_000**0.5) + 2048 / 10_000_000**0.5)
+    assert extrapolate({}, 10_000_000, 256) == {}
 
 
 def _operations(name: str, size: int) -> int:

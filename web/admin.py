@@ -23,6 +23,7 @@ from web.wording import duration, moment, stage_in_words
 MOST_BYTES = 20_000
 SHOWN_JOBS = 20
 SHOWN_REJECTS = 100
+FORBIDDEN = 403
 
 blueprint = Blueprint("admin", __name__, url_prefix=COOKIE_PATH)
 blueprint.after_request(keep_nothing)
@@ -48,7 +49,7 @@ def overview() -> ResponseReturnValue:
 def enter() -> ResponseReturnValue:
     """Take the token once, and give the browser a cookie for a working day."""
     if not is_token(request.form.get("token", "")):
-        return _ask_for_token("This is not the token that the server was started with.")
+        return _ask_for_token(FORBIDDEN, "This is not the token that the server was started with.")
     response = make_response(redirect(url_for("admin.overview"), 303))
     new_session().begin(response)
     return response
@@ -70,7 +71,7 @@ def start() -> ResponseReturnValue:
     """Start a job; what stands in the way is told on the same page."""
     session = session_of(request)
     if session is None:
-        return _ask_for_token()
+        return _ask_for_token(FORBIDDEN)
     require_form(session)
     try:
         start_job(request.form.get("library"), {name: name in request.form for name in OPTIONS})
@@ -93,7 +94,7 @@ def cancel(job: str) -> ResponseReturnValue:
     """Cancel a job; one that has ended meanwhile is shown as it is."""
     session = session_of(request)
     if session is None:
-        return _ask_for_token()
+        return _ask_for_token(FORBIDDEN)
     require_form(session)
     try:
         jobs().cancel(job)
@@ -120,9 +121,9 @@ def _overview(session: Session, error: SokkuriError | HTTPException | None = Non
     return make_response(page, explained.problem.status if explained else 200)
 
 
-def _ask_for_token(wrong: str = "") -> Response:
-    """Ask for the token; nothing of what is behind it is shown."""
-    return make_response(render_template("token.html", wrong=wrong), 403 if wrong else 200)
+def _ask_for_token(status: int = 200, wrong: str = "") -> Response:
+    """Ask for the token; nothing of what is behind it is shown. A form that did nothing says so by its status."""
+    return make_response(render_template("token.html", wrong=wrong), status)
 
 
 def _of(session: Session) -> dict[str, Any]:

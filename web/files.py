@@ -13,6 +13,7 @@ from flask import Request, Response
 
 from recommender.catalogue import PictureRow
 from recommender.errors import NotFound
+from recommender.files import read_regular
 
 FOREVER = "public, max-age=31536000, immutable"
 CONTENT_TYPES = {
@@ -58,8 +59,7 @@ def thumbnail_file(home: Path, picture: str, request: Request) -> Response:
 def _read(path: Path, size: int) -> bytes | None:
     """Return the file's bytes, one more than `size` at most, or None where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return file.read(size + 1)
+        return read_regular(path, size)
     except OSError:
         return None
 

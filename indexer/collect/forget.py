@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from indexer.workplace import now
 from recommender.catalogue import Catalogue, CollectedRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BadLibrary, BuildError, Corrupt, NoSnapshot, NotFound
-from recommender.folders import sha256
+from recommender.folders import discard, sha256
 from recommender.indexes.building import Former, IndexOptions
 from recommender.settings import Settings
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot
@@ -146,7 +145,7 @@ def forget(
         snapshot = _publish_without(settings, catalogue, pictures, holders)
         catalogue.drop_snapshots(holders)
         for folder in holders:
-            shutil.rmtree(settings.home / "snapshots" / folder, ignore_errors=True)
+            discard(settings.home / "snapshots" / folder)
         embeddings = _forget_embeddings(settings, pictures)
         thumbnails = _forget_thumbnails(settings, pictures)
         for root, path, _ in files:

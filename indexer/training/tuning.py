@@ -16,6 +16,7 @@ from indexer.training.finetune import FinetuneOptions, Material, Plan, finetune
 from indexer.training.heads import Epoch
 from indexer.training.weights import LoadedBackbone
 from recommender.errors import BuildError, InvalidImage
+from recommender.files import read_regular
 from recommender.images import Limits, decode
 from recommender.types import DecodedImage
 
@@ -48,7 +49,7 @@ class _Shelf:
     def picture(self, row: int) -> DecodedImage:
         path = self.library.root / self.library.entries[int(self.rows[row])].path
         try:
-            return decode(path.read_bytes(), self.limits)
+            return decode(read_regular(path, self.limits.max_bytes), self.limits)
         except (OSError, InvalidImage) as error:
             raise BuildError(f"{path} has changed while the training ran ({error}): run it again") from None
 

@@ -97,9 +97,11 @@ def test_neighbours_that_are_gone_are_drift(tmp_path: Path, space: EmbeddingSpac
 
 
 def test_another_library_has_nothing_in_common(tmp_path: Path) -> None:
-    """Then the overlap is 0; of a single picture, which has no neighbour, nothing can be lost."""
+    """Then the overlap is 0, in words; of a single picture, which has no neighbour, nothing can be lost."""
     before = _snapshot(tmp_path, _content(_random(20), range(20)))
-    assert measure_drift(before, _content(_random(20), range(50, 70))) == Drift("s1", 0.0, 0)
+    measured = measure_drift(before, _content(_random(20), range(50, 70)))
+    assert measured == Drift("s1", 0.0, 0)
+    assert measured.to_text() == "nothing in common with s1: none of its pictures is in this one"
     single = _snapshot(tmp_path / "single", _content(_random(1), [3]))
     assert measure_drift(single, _content(_random(2), [3, 4])).overlap == 1.0
 

@@ -237,6 +237,29 @@ def test_what_is_no_regular_file_is_a_reject(root: Path) -> None:
     assert _reasons(root) == {"one-piece/luffy/pipe.png": "it is not a regular file"}
 
 
+@pytest.mark.parametrize("place", ["pipe", "device", "folder"])
+def test_what_takes_the_place_of_a_picture_is_a_reject(root: Path, place: str) -> None:
+    """After the listing a picture gives way to something that is no file: nothing waits for it, nothing is read."""
+    for number in range(60):
+        _put(root / f"one-piece/luffy/{number}.png", picture(100 + number))
+    file = root / "one-piece/zoro/c.webp"
+
+    def replace_it(entry: Entry, image: DecodedImage) -> None:
+        del image
+        if entry.path == "new-game/aoba/d.gif":
+            file.unlink()
+            if place == "pipe":
+                os.mkfifo(file)
+            elif place == "device":
+                file.symlink_to("/dev/zero")
+            else:
+                file.mkdir()
+
+    (reject,) = scan(root, visit=replace_it).rejects
+    assert reject.path == "one-piece/zoro/c.webp"
+    assert "it is not a regular file" in reject.reason
+
+
 def test_a_picture_that_vanishes_is_a_reject(root: Path) -> None:
     """A file that is deleted while the scan runs is reported and stops nothing."""
     for number in range(60):

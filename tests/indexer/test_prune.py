@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import indexer.prune
 from bench.tiny import make_model
 from indexer.library import scan
-from recommender.errors import Corrupt
+from recommender.errors import Corrupt, NoRoom
+from recommender.folders import discard
+from tests.indexer.disks import full_disk
 from tests.indexer.homes import Home
 from tests.pictures import picture
 
@@ -99,6 +104,52 @@ def test_embeddings_stay_while_a_model_or_a_snapshot_needs_them(home: Home) -> N
     assert home.prune().embeddings == (former.name,)
     assert not former.exists()
     assert home.reindex().embedded == 0
+
+
+def test_room_is_made_on_a_disk_without_a_byte(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the catalogue has no room for its log, files go first, and then their rows."""
+    for number in range(4):
+        publish(home, number)
+    expected = home.prune(dry_run=True)
+    nothing, limit = resource.RLIM_INFINITY, resource.RLIMIT_FSIZE
+
+    def freed(folder: Path) -> None:
+        discard(folder)
+        resource.setrlimit(limit, (nothing, nothing))
+
+    monkeypatch.setattr(indexer.prune, "discard", freed)
+    with full_disk(0):
+        report = home.prune()
+    assert report == replace(expected, dry_run=False)
+    assert len(report.snapshots) >= 2
+    with home.catalogue() as catalogue:
+        assert {info.id for info in catalogue.snapshots()} == {
+            path.name for path in (home.settings.home / "snapshots").iterdir()
+        }
+    assert home.verify().findings == ()
+
+
+def test_a_full_disk_with_nothing_to_remove_is_one_line(home: Home) -> None:
+    """It then takes somebody else to make room."""
+    with full_disk(0), pytest.raises(NoRoom, match="the disk is full, make room"):
+        home.prune()
+
+
+def test_a_damaged_snapshot_counts_for_none(home: Home) -> None:
+    """The three newest whole ones stay whatever lies between them; what is damaged stays, is told, and goes in time."""
+    names = [home.published().info.id, *(publish(home, number) for number in range(5))]
+    for name, file in ((names[-2], "snapshot.json"), (names[-3], "pictures.npy")):
+        (home.settings.home / "snapshots" / name / file).write_bytes(b"damaged")
+    report = home.prune()
+    assert set(report.snapshots).isdisjoint(names[1:])
+    assert {path.name for path in (home.settings.home / "snapshots").iterdir()} == set(names[1:])
+    assert "snapshot.json is damaged" in report.to_text()
+    assert [line.split("/")[1] for line in report.damaged] == [names[-2], names[-3]]
+    later = [publish(home, number) for number in range(5, 8)]
+    report = home.prune()
+    assert (report.snapshots, report.damaged) == (tuple(names[1:]), ())
+    assert {path.name for path in (home.settings.home / "snapshots").iterdir()} == set(later)
+    assert home.verify().findings == ()
 
 
 def test_nothing_goes_where_it_is_not_clear_what_is_needed(home: Home) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,18 @@ def test_answers_that_would_be_others_are_held(home: Home) -> None:
     assert home.published().info.id == before
     assert strict.reindex(accept=True).removed == PICTURES * 2 // 3
     assert home.published().info.id != before
+
+
+def test_another_library_altogether_is_held_in_words(home: Home, tmp_path: Path) -> None:
+    """Nothing in common is as much drift as there can be, and the line says what it is."""
+    before = home.published().info.id
+    other = replace(home, root=tmp_path / "other")
+    for number in range(12):
+        other.put(f"show-9/hero-{number % 2}/{number}.png", picture(95_000 + number))
+    with pytest.raises(
+        Held, match=f"^nothing in common with {before}: none of its pictures is in this one: a drift of 1"
+    ):
+        other.reindex()
 
 
 @pytest.mark.slow

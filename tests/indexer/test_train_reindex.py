@@ -682,9 +682,9 @@ def test_a_disk_that_is_full_is_one_line(world: World) -> None:
     (world.library / "show-0/hero-0/1.png").unlink()  # or the index of the snapshot before would be shared
     for limit in (1_000, 40_000, 90_000):  # less than the catalogue's log needs, and less than the index has
         line = world.run("reindex", world.library, limit=limit).line
-        assert any(words in line for words in ("File too large", "disk I/O error", "is the disk full?"))
+        assert "make room" in line
     assert "snapshots" in line
-    assert "make room" in line
+    assert "File too large" in line
     for limit in (60_000, 1_000_000):  # less than the embeddings of another backbone have, and less than the network
         line = world.run("train", world.library, *BACKBONE, "--seed", "1", limit=limit).line
         assert "File too large" in line

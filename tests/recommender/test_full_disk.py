@@ -38,7 +38,7 @@ def test_the_catalogue_can_be_read(tmp_path: Path) -> None:
         with full_disk(NO_ROOM):
             assert _names(catalogue) == ["first"]
             assert _names(catalogue) == ["first"]
-            with pytest.raises(SnapshotError, match="is the disk full"):
+            with pytest.raises(SnapshotError, match="the disk is full, make room"):
                 catalogue.add_model(SECOND)
             assert _names(catalogue) == ["first"]
         with Catalogue(f"sqlite:///{file}") as another:
@@ -58,6 +58,6 @@ def test_nothing_stale_is_read(tmp_path: Path) -> None:
             shutil.copy(f"{file}{suffix}", left)
     assert (left / "catalogue.db-wal").stat().st_size
     with Catalogue(f"sqlite:///{left / 'catalogue.db'}") as found:
-        with full_disk(NO_ROOM), pytest.raises(SnapshotError, match="is the disk full"):
+        with full_disk(NO_ROOM), pytest.raises(SnapshotError, match="the disk is full, make room"):
             found.models()
         assert _names(found) == ["first", "second"]

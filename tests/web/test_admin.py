@@ -54,13 +54,13 @@ def test_the_token_is_asked_for(client: FlaskClient, own_world: World, jobs: Job
     """Whoever has not told it sees a form, and nothing of home, jobs or library; no form does anything for them."""
     job = jobs.add(str(own_world.library), {})
     tries = [
-        client.get(PAGE),
-        client.get(f"{PAGE}/{job.id}"),
-        client.post(PAGE),
-        client.post(f"{PAGE}/{job.id}/cancel"),
+        (200, client.get(PAGE)),
+        (200, client.get(f"{PAGE}/{job.id}")),
+        (403, client.post(PAGE)),
+        (403, client.post(f"{PAGE}/{job.id}/cancel")),
     ]
-    for answer in tries:
-        assert (answer.status_code, "SOKKURI_ADMIN_TOKEN" in answer.text) == (200, True)
+    for status, answer in tries:
+        assert (answer.status_code, "SOKKURI_ADMIN_TOKEN" in answer.text) == (status, True)
         assert job.id not in answer.text
         assert str(own_world.library) not in answer.text
         assert answer.headers["Cache-Control"] == "no-store"

@@ -38,7 +38,7 @@ HUGE = 10_000_000
 """The size that is extrapolated, unless it is asked for and there is room for it."""
 HUGE_QUERIES = 20
 """Queries that are compared with each of so many vectors."""
-COMPACT = (16,)
+COMPACT = (16, 8)
 """Bytes of the shorter codes that are tried for the most compact index, longest first."""
 ENOUGH = 0.95
 """The recall that the most compact index has to reach."""

@@ -47,9 +47,11 @@ def _require_itself(folder: Path, vectors: Vectors) -> None:
 
 
 def _unused(snapshots: Path, created: str) -> Path:
-    """Return a folder for a snapshot of this second: its name sorts by time, and is counted up where it is taken."""
+    """Return a folder for a snapshot of this second: its name sorts by time, after all others of the second.
+
+    A gap is not filled: what was pruned was older.
+    """
     stem = created.replace(":", "").replace("-", "")
-    number = 0
-    while (snapshots / f"{stem}-{number:02}").exists():
-        number += 1
+    numbers = (path.name.removeprefix(f"{stem}-") for path in snapshots.glob(f"{stem}-*"))
+    number = 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
     return snapshots / f"{stem}-{number:02}"

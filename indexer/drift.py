@@ -40,13 +40,15 @@ Read = Callable[[NDArray[np.int64]], Matrix]
 class Drift:
     """How many of the nearest neighbours stayed, in 0..1, since `snapshot`, on a sample of so many `pictures`.
 
-    `shows` are those whose neighbours changed most, each with its own overlap, the worst first.
+    `shows` are those whose neighbours changed most, each with its own overlap, the worst first. `other_space` says that
+    another model, or another precision, made the vectors.
     """
 
     snapshot: str
     overlap: float
     pictures: int
     shows: tuple[tuple[str, float], ...] = ()
+    other_space: bool = False
 
     def to_text(self) -> str:
         """Return one line for people."""
@@ -54,7 +56,8 @@ class Drift:
             return f"nothing in common with {self.snapshot}: none of its pictures is in this one"
         worst = ", ".join(f"{show} {overlap:.2f}" for show, overlap in self.shows)
         most = f"; least in {worst}" if worst else ""
-        return f"{self.overlap:.3f} of the nearest neighbours are those of {self.snapshot}{most}"
+        why = ", which another model or precision made: others are to be expected" if self.other_space else ""
+        return f"{self.overlap:.3f} of the nearest neighbours are those of {self.snapshot}{why}{most}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
@@ -66,25 +69,25 @@ def measure_drift(before: Snapshot, coming: SnapshotContent) -> Drift:
     old = {identity.tobytes(): row for row, identity in enumerate(before.pictures)}
     new = {bytes.fromhex(picture): row for row, picture in enumerate(coming.pictures)}
     common = [identity for identity in old if identity in new]
-    if coming.index_of or (len(common) == len(old) and before.info.space == coming.space.fingerprint):
+    same_space = before.info.space == coming.space.fingerprint
+    if coming.index_of or (len(common) == len(old) and same_space):
         # The same vectors of the same pictures have the same neighbours.
         return Drift(before.info.id, 1.0, min(SAMPLE, len(common)))
     count = min(NEIGHBOURS, len(old) - 1)
     if not common or not count:
-        return Drift(before.info.id, float(bool(common)), len(common))
+        return Drift(before.info.id, float(bool(common)), len(common), other_space=not same_space)
     sample = heapq.nsmallest(SAMPLE, common)
     known = np.array([new[identity] for identity in common])
     new_row = np.full(len(old), -1)
     new_row[[old[identity] for identity in common]] = known
     asked = np.array([old[identity] for identity in sample])
-    same_space = before.info.space == coming.space.fingerprint
     read = _Stored(before, coming.vectors, new_row if same_space else np.full(len(old), -1))
     neighbours, _ = _nearest(read, np.arange(len(old)), asked, count)
     asking = np.array([new[identity] for identity in sample])
     _, least = _nearest(lambda rows: coming.vectors[rows], known, asking, min(count, len(common) - 1))
     overlaps = _overlaps(coming.vectors, asking, new_row[neighbours], least)
     shows = [coming.characters[row].show.slug for row in asking]
-    return Drift(before.info.id, float(overlaps.mean()), len(sample), _worst(shows, overlaps))
+    return Drift(before.info.id, float(overlaps.mean()), len(sample), _worst(shows, overlaps), not same_space)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,11 @@ _REPORT = object_of(
     ),
     drift=_or_null(
         object_of(
-            snapshot=TEXT, overlap=NUMBER, pictures=COUNT, shows={"type": "object", "additionalProperties": NUMBER}
+            snapshot=TEXT,
+            overlap=NUMBER,
+            pictures=COUNT,
+            shows={"type": "object", "additionalProperties": NUMBER},
+            other_space=_FLAG | {"description": "another model or precision made it, so neighbours differ"},
         )
     ),
     held=TEXT | {"description": "why nothing was published; empty where nothing spoke against it"},

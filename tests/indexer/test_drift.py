@@ -94,13 +94,14 @@ def test_neighbours_that_are_gone_are_drift(tmp_path: Path, space: EmbeddingSpac
     measured = measure_drift(_snapshot(tmp_path, _content(vectors, range(80))), coming)
     assert measured.overlap == pytest.approx(_expected(vectors, vectors, kept, kept))
     assert measured.pictures == 40
+    assert measured.other_space == ("another model" in measured.to_text()) == (space == OTHER)
 
 
 def test_another_library_has_nothing_in_common(tmp_path: Path) -> None:
     """Then the overlap is 0, in words; of a single picture, which has no neighbour, nothing can be lost."""
     before = _snapshot(tmp_path, _content(_random(20), range(20)))
     measured = measure_drift(before, _content(_random(20), range(50, 70)))
-    assert measured == Drift("s1", 0.0, 0)
+    assert measured == Drift("s1", 0.0, 0, other_space=True)
     assert measured.to_text() == "nothing in common with s1: none of its pictures is in this one"
     single = _snapshot(tmp_path / "single", _content(_random(1), [3]))
     assert measure_drift(single, _content(_random(2), [3, 4])).overlap == 1.0

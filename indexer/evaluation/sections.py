@@ -15,10 +15,12 @@ import numpy as np
 
 from indexer.evaluation import plots
 from indexer.evaluation.cost import Cost
-from indexer.evaluation.findings import Findings, RetrievalFindings, SpaceFindings, VerdictFindings
+from indexer.evaluation.findings import DIMENSIONS, Findings, RetrievalFindings, SpaceFindings, VerdictFindings
 from indexer.evaluation.grids import pictures_section
+from indexer.evaluation.intervals import METHOD, Interval, share_interval
+from indexer.evaluation.metrics import untested_told
 from indexer.evaluation.report import Plot, Report, Section, Table
-from indexer.evaluation.scores import Interval, Reliability, normalised, wilson
+from indexer.evaluation.scores import Reliability, normalised
 from indexer.evaluation.subject import Subject
 from indexer.training.history import CSV, CURVES
 from recommender.calibration import LEVELS
@@ -26,6 +28,8 @@ from recommender.images import Limits
 
 BRANCHING = 3
 """Fewer labels make no tree."""
+CURVE = 2
+"""Fewer points make no curve."""
 Interval95 = tuple[float | None, float | None, float | None]
 
 
@@ -63,8 +67,6 @@ def _summary(
 ) -> tuple[tuple[str, str], ...]:
     """Return what a reader wants to know first."""
     training = subject.model.manifest["training"]
-    said, right = verdicts.said["known"], verdicts.right["known"]
-    spoken = sum(said[level] for level in LEVELS)
     facts = [
         ("backbone", subject.model.space.backbone),
         ("recipe", f"{training['recipe']}, unfrozen: {training['unfreeze']}, random views: {training['views']}"),
@@ -73,11 +75,20 @@ def _summary(
     facts += [(f"{space} right", _figure(labels[space].scores.top1)) for space in ("type", "show", "character")]
     facts.append(
         (
-            "verdicts on known characters",
-            f"{spoken} of {sum(said.values())}, {sum(right.values()) / max(spoken, 1):.3f} of them right",
+            f"said aloud of {sum(verdicts.said['known'].values())} pictures of known characters",
+            _spoken(verdicts.said["known"], verdicts.right["known"]),
         )
     )
     return tuple(facts)
+
+
+def _spoken(said: Mapping[str, int], right: Mapping[str, int]) -> str:
+    """Return how many verdicts name what, and how many of these are right, the most specific level first.
+
+    A verdict that names a show says nothing of the character: one figure for all levels would be read as if it did.
+    """
+    levels = [f"{level} {said[level]} ({right[level]} right)" for level in LEVELS if said[level]]
+    return ", ".join([*levels, f"not sure {said['unknown']}"])
 
 
 def _figure(one: Interval | None) -> str:
@@ -103,8 +114,9 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
             "Accuracy, and means over labels",
             ("label space", "measure", "value", "from", "to", "pictures", "labels"),
             tuple(rows),
-            "95 % intervals by drawing near-duplicate groups again and again (bootstrap); precision, recall and F1 are "
-            "means over the labels that occur.",
+            f"95 % intervals: {METHOD}; so a few pictures that are all right are no certainty. Precision, recall and "
+            "F1 are means over the labels that occur. The other intervals of this page come about in the same way, but "
+            "for those in the chart of all models, where pictures are taken one by one (Clopper and Pearson).",
         )
     ]
     for space, found in labels.items():
@@ -136,6 +148,7 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
             f"Each {space}",
             ("label", "precision", "recall", "F1", "pictures"),
             tuple((row.label, row.precision, row.recall, row.f1, row.support) for row in found.table),
+            _sentence(untested_told(found.untested)),
         )
         for space, found in labels.items()
     ]
@@ -143,9 +156,17 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
     return Section("How often it is right", lead, tuple(parts))
 
 
+def _sentence(line: str) -> str:
+    """Return a line as a sentence of its own."""
+    return f"{line[:1].upper()}{line[1:]}." if line else ""
+
+
 def _doubt_section(labels: Mapping[str, SpaceFindings], verdicts: VerdictFindings) -> Section:
     """Show what the model's certainty is worth, and what it says about strangers."""
-    lead = "A model that knows what it does not know can be asked anything."
+    lead = (
+        "Whether the model's probabilities hold, what it says aloud and when it rather says that it is not sure, and "
+        "how well it tells strangers from those whom it knows."
+    )
     return Section("How sure it may be", lead, (*_calibration(labels), *_verdicts(verdicts), *_strangers(verdicts)))
 
 
@@ -186,18 +207,19 @@ def _verdicts(verdicts: VerdictFindings) -> Iterator[Table]:
     yield Table(
         "verdicts",
         "What is said aloud",
-        ("pictures of", "pictures", *LEVELS, "unknown", "right"),
+        ("pictures of", "pictures", *(column for level in LEVELS for column in (level, f"{level} right")), "not sure"),
         tuple(
             (
                 kind,
                 sum(said.values()),
-                *(said[level] for level in (*LEVELS, "unknown")),
-                _share(sum(verdicts.right[kind].values()), sum(said[level] for level in LEVELS)),
+                *(count for level in LEVELS for count in (said[level], verdicts.right[kind][level])),
+                said["unknown"],
             )
             for kind, said in verdicts.said.items()
             if sum(said.values())
         ),
-        f"Unknown characters: {verdicts.source}. “Right” is the share of the verdicts that name something.",
+        "Each picture counts once, at the most specific level that the model is sure of: where it names a show, it "
+        f"does not name the character. Unknown characters: {verdicts.source}.",
     )
 
 
@@ -233,10 +255,6 @@ def _bins(one: Reliability) -> list[tuple[float, float, int]]:
     """Return the filled bins of a reliability."""
     rows = zip(one.confidence.tolist(), one.accuracy.tolist(), one.count.tolist(), strict=True)
     return [row for row in rows if row[2]]
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _likes_section(likes: RetrievalFindings) -> Section:
@@ -288,10 +306,11 @@ def _components(likes: RetrievalFindings) -> Iterator[Plot | Table]:
             )
             for dimension, whitened, found in likes.by_dimension
         ),
-        "Same character; test pictures against the others. The first row is the whole embedding, not centred.",
+        "Same character; test pictures against the others. The first row is the whole embedding, not centred."
+        + _untried(likes),
     )
     dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
-    if not dimensions:
+    if len(dimensions) < CURVE:
         return
     series: dict[str, list[float | None]] = {
         name: [_map_at(likes, dimension, whitened=whitened) for dimension in dimensions]
@@ -305,6 +324,24 @@ def _components(likes: RetrievalFindings) -> Iterator[Plot | Table]:
         plots.lines(dimensions, series, "What fewer dimensions cost", "dimensions", "mAP, same character"),
         "Mean average precision against the number of principal components kept.",
     )
+
+
+def _untried(likes: RetrievalFindings) -> str:
+    """Say why there are fewer rows than one would expect: components are found in the training pictures."""
+    tried = {dimension for dimension, _, _ in likes.by_dimension[1:]}
+    missing = [str(dimension) for dimension in DIMENSIONS if dimension not in tried]
+    if not missing:
+        return ""
+    so = "" if len(tried) >= CURVE else " So there is no curve to draw."
+    return (
+        f" {_listed(missing)} dimensions were not tried: the embedding has fewer numbers, or there are too few "
+        f"training pictures to find as many components in.{so}"
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _map_at(likes: RetrievalFindings, dimension: int, *, whitened: bool) -> float | None:
@@ -371,7 +408,7 @@ def _typed(row: Sequence[str]) -> tuple[object, ...]:
 def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Section:
     """Show all models beside one another, and what this one costs."""
     intervals: dict[str, list[Interval95]] = {
-        space: [_wilson(model[space]) for model in everyone] for space in ("type", "show", "character")
+        space: [_share_of(model[space]) for model in everyone] for space in ("type", "show", "character")
     }
     rows = [
         (
@@ -428,6 +465,6 @@ def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Sectio
     )
 
 
-def _wilson(row: Mapping[str, Any]) -> Interval95:
+def _share_of(row: Mapping[str, Any]) -> Interval95:
     """Return an accuracy with its interval."""
-    return _parts_of(wilson(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))
+    return _parts_of(share_interval(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))

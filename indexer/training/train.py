@@ -33,6 +33,7 @@ from indexer.training.history import FINETUNING, HEADS, Row, files, rows_of
 from indexer.training.outcome import TrainReport
 from indexer.training.precision import SAMPLE, choose_precision
 from indexer.training.projecting import choose_projection, wanted_dimension
+from indexer.training.tuning import STAGE as BACKBONE
 from indexer.training.tuning import TuneOptions, tune
 from indexer.training.weights import LoadedBackbone, load_backbone
 from indexer.workplace import now
@@ -124,17 +125,21 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     catalogue.add_model(_row_of(model, loaded), use=True)
     run.forget()
     clock.lap("writing")
-    return TrainReport(model, seen.library, seen.embedded, fitted.metrics, clock.seconds)
+    return TrainReport(model, seen.library, seen.embedded, seen.nobody, fitted.metrics, clock.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A library as a backbone sees it. `embedded` counts the pictures and views that were new to it."""
+    """A library as a backbone sees it.
+
+    `embedded` counts the pictures and views that were new to it, `nobody` the pictures that show nobody.
+    """
 
     backbone: TorchBackbone
     library: Library
     samples: Samples
     embedded: int
+    nobody: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +158,18 @@ class _Job:
         with EmbeddingTable.open(self.settings.home, backbone.space) as table:
             gatherer = Gatherer(self.settings, self.catalogue, backbone, table)
             gathered = gatherer.library(self.root, Views.random(views))
-            embedded = gathered.embedded + gatherer.nothing()
+            embedded, nobody = gathered.embedded, gatherer.nothing()
             entries = gathered.library.entries
             vectors = stored(table, backbone.space, [entry.id for entry in entries], views, self.options.heads.reads)
         if before:
             if [entry.id for entry in entries] != [entry.id for entry in before.library.entries]:
                 raise BuildError(f"{self.root} has changed while the training ran: run it again")
             samples = replace(before.samples, stored=vectors)
-            return _Seen(backbone, gathered.library, samples, before.embedded + embedded)
+            return _Seen(backbone, gathered.library, samples, before.embedded + embedded, before.nobody + nobody)
         hierarchy = _hierarchy(gathered.library, self.options.held_out)
         alike = self.loaded.tells_duplicates
         samples = Samples.of(hierarchy, entries, vectors, self.options.heads.seed, alike=alike)
-        return _Seen(backbone, gathered.library, samples, embedded)
+        return _Seen(backbone, gathered.library, samples, embedded, nobody)
 
     def _backbone(self, precision: str | None) -> TorchBackbone:
         """Return the backbone as it is now, in a precision, or in the fastest that keeps the results."""
@@ -209,7 +214,33 @@ class _Job:
                 f"no training of {folder.name} with these options was interrupted after an epoch: it begins at the "
                 "first one, and uses what was embedded before"
             )
+        elif standing := _standing(run):
+            say(f"going on with the training of {folder.name}: {standing}")
         return run
+
+
+def _standing(run: Run) -> str:
+    """Say how far an interrupted training came, or nothing where it cannot be gone on with: its checkpoints tell why.
+
+    The last stage is the one that it stopped in.
+    """
+    stages = [
+        f"{_title(stage).removeprefix('training ')} after epoch {done}" + (f" of at most {most}" if most else "")
+        for stage, done, most in run.standing()
+    ]
+    before = f"; before that, {', '.join(stages[:-1])}" if len(stages) > 1 else ""
+    return f"{stages[-1]}{before}" if stages else ""
+
+
+def _title(stage: str) -> str:
+    """Return what a person calls a stage of a training."""
+    titles = {
+        CHOOSING: "training heads",
+        REHEARSAL: "rehearsing with strangers",
+        FINAL: "training heads on all",
+        BACKBONE: "training the backbone",
+    }
+    return titles.get(stage, f"training {stage.replace('-choosing', ', choosing epochs').replace('-', ' ')}")
 
 
 def _projected(samples: Samples, projection: Projection | None) -> Samples:
@@ -246,13 +277,7 @@ class _Bars:
         """Hear of an epoch; one of a new stage ends the bar of the one before."""
         if stage != self._stage or self._told is None:
             self._open.close()
-            titles = {
-                CHOOSING: "training heads",
-                REHEARSAL: "rehearsing with strangers",
-                FINAL: "training heads on all",
-            }
-            what = titles.get(stage, f"training {stage.partition('-choosing')[0]}")
-            self._told = self._open.enter_context(progress(what, keep=stage == CHOOSING))
+            self._told = self._open.enter_context(progress(_title(stage), keep=stage == CHOOSING))
             self._stage = stage
         accuracy = "" if epoch.validation_accuracy is None else f", accuracy {epoch.validation_accuracy:.3f}"
         done, total = epoch.number * self._pictures, self._epochs * self._pictures

@@ -53,6 +53,15 @@ class Interval:
         return asdict(self)
 
 
+Ends = tuple[float | None, float | None, float | None]
+"""A figure and the ends of its interval, as tables and plots take them; None where there is none."""
+
+
+def ends_of(one: Interval | None) -> Ends:
+    """Return what stands in the three cells of a figure."""
+    return (None, None, None) if one is None else (one.value, one.low, one.high)
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """A block of draws: `weights` (draws, n) of the pictures, and `unseen` (draws,), the share of the imagined group.

@@ -15,9 +15,10 @@ import numpy as np
 
 from indexer.evaluation import plots
 from indexer.evaluation.cost import Cost
-from indexer.evaluation.findings import DIMENSIONS, Findings, RetrievalFindings, SpaceFindings, VerdictFindings
+from indexer.evaluation.findings import Findings, SpaceFindings, VerdictFindings
 from indexer.evaluation.grids import pictures_section
-from indexer.evaluation.intervals import METHOD, Interval, share_interval
+from indexer.evaluation.intervals import METHOD, Ends, Interval, ends_of, share_interval
+from indexer.evaluation.likes import likes_section
 from indexer.evaluation.metrics import untested_told
 from indexer.evaluation.report import Plot, Report, Section, Table
 from indexer.evaluation.scores import Reliability, normalised
@@ -28,9 +29,6 @@ from recommender.images import Limits
 
 BRANCHING = 3
 """Fewer labels make no tree."""
-CURVE = 2
-"""Fewer points make no curve."""
-Interval95 = tuple[float | None, float | None, float | None]
 
 
 def compose(subject: Subject, findings: Findings, limits: Limits) -> Report:
@@ -42,7 +40,7 @@ def compose(subject: Subject, findings: Findings, limits: Limits) -> Report:
         sections=(
             _labels_section(findings.labels, subject),
             _doubt_section(findings.labels, findings.verdicts),
-            _likes_section(findings.likes),
+            likes_section(findings.likes),
             _robustness_section(findings.altered, findings.altered_pictures),
             pictures_section(subject, findings.labels["character"], limits),
             _training_section(subject),
@@ -96,10 +94,6 @@ def _figure(one: Interval | None) -> str:
     return "–" if one is None else f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
 
 
-def _parts_of(one: Interval | None) -> Interval95:
-    return (None, None, None) if one is None else (one.value, one.low, one.high)
-
-
 def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Section:
     """Show how often labels are right, which are mistaken for which, and how each one fares."""
     rows = []
@@ -107,7 +101,7 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
         for measure in ("top1", "top5", "precision", "recall", "f1"):
             one: Interval | None = getattr(found.scores, measure)
             if one:
-                rows.append((space, measure, *_parts_of(one), found.scores.pictures, found.scores.labels))
+                rows.append((space, measure, *ends_of(one), found.scores.pictures, found.scores.labels))
     parts: list[Plot | Table] = [
         Table(
             "labels",
@@ -230,7 +224,7 @@ def _strangers(verdicts: VerdictFindings) -> Iterator[Plot | Table]:
         "Telling strangers (AUROC)",
         ("level", "known against", "value", "from", "to"),
         tuple(
-            (level, kind, *_parts_of(one))
+            (level, kind, *ends_of(one))
             for level, kinds in verdicts.auroc.items()
             for kind, one in kinds.items()
             if one is not None
@@ -257,105 +251,10 @@ def _bins(one: Reliability) -> list[tuple[float, float, int]]:
     return [row for row in rows if row[2]]
 
 
-def _likes_section(likes: RetrievalFindings) -> Section:
-    """Show whether pictures find their like, and with how few numbers."""
-    lead = "Recommendations rest on embeddings: here they are asked without any label."
-    return Section("What it finds", lead, (_finding(likes), *_components(likes)))
-
-
-def _finding(likes: RetrievalFindings) -> Table:
-    """Return how well the like is found by what is stored: the projected embedding, where the model projects it."""
-    rows = [
-        (
-            title,
-            *_parts_of(found.precision_at_1),
-            *_parts_of(found.mean_average_precision),
-            found.random_map,
-            found.queries,
-        )
-        for title, found in (
-            ("same character", likes.same_character),
-            ("other characters of the show", likes.cross_role),
-        )
-    ]
-    return Table(
-        "retrieval",
-        "Finding the like",
-        ("looked for", "precision@1", "from", "to", "mAP", "from", "to", "mAP of chance", "queries"),
-        tuple(rows),
-        "Every picture against all others; near-duplicates of the picture are left out. In the second row query and "
-        "gallery are different characters of one show.",
-    )
-
-
-def _components(likes: RetrievalFindings) -> Iterator[Plot | Table]:
-    """Yield how well fewer dimensions do."""
-    if not likes.by_dimension:
-        return
-    yield Table(
-        "components",
-        "Fewer dimensions (principal components)",
-        ("dimensions", "whitened", "precision@1", "mAP", "queries"),
-        tuple(
-            (
-                dimension,
-                whitened,
-                found.precision_at_1 and found.precision_at_1.value,
-                found.mean_average_precision and found.mean_average_precision.value,
-                found.queries,
-            )
-            for dimension, whitened, found in likes.by_dimension
-        ),
-        "Same character; test pictures against the others. The first row is the whole embedding, not centred."
-        + _untried(likes),
-    )
-    dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
-    if len(dimensions) < CURVE:
-        return
-    series: dict[str, list[float | None]] = {
-        name: [_map_at(likes, dimension, whitened=whitened) for dimension in dimensions]
-        for name, whitened in (("centred", False), ("centred and whitened", True))
-    }
-    whole = likes.by_dimension[0][2].mean_average_precision
-    series["whole embedding"] = [whole.value if whole else None] * len(dimensions)
-    yield Plot(
-        "components_plot",
-        "Retrieval by dimension",
-        plots.lines(dimensions, series, "What fewer dimensions cost", "dimensions", "mAP, same character"),
-        "Mean average precision against the number of principal components kept.",
-    )
-
-
-def _untried(likes: RetrievalFindings) -> str:
-    """Say why there are fewer rows than one would expect: components are found in the training pictures."""
-    tried = {dimension for dimension, _, _ in likes.by_dimension[1:]}
-    missing = [str(dimension) for dimension in DIMENSIONS if dimension not in tried]
-    if not missing:
-        return ""
-    so = "" if len(tried) >= CURVE else " So there is no curve to draw."
-    return (
-        f" {_listed(missing)} dimensions were not tried: the embedding has fewer numbers, or there are too few "
-        f"training pictures to find as many components in.{so}"
-    )
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Return words as a sentence lists them."""
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
-
-
-def _map_at(likes: RetrievalFindings, dimension: int, *, whitened: bool) -> float | None:
-    """Return the mean average precision at a number of components."""
-    for there, white, found in likes.by_dimension[1:]:
-        if (there, white) == (dimension, whitened) and found.mean_average_precision:
-            return found.mean_average_precision.value
-    return None
-
-
 def _robustness_section(altered: Mapping[str, Mapping[str, Interval | None]], pictures: int) -> Section:
     """Show what alterations cost."""
-    rows = [(name, space, *_parts_of(one)) for name, spaces in altered.items() for space, one in spaces.items()]
-    series = {space: [_parts_of(altered[name][space]) for name in altered] for space in ("character", "show")}
+    rows = [(name, space, *ends_of(one)) for name, spaces in altered.items() for space, one in spaces.items()]
+    series = {space: [ends_of(altered[name][space]) for name in altered] for space in ("character", "show")}
     return Section(
         "What it does not mind",
         f"Accuracy on {pictures} tested pictures, altered: mirrored, cut to where the head usually is, grey, saved as "
@@ -407,7 +306,7 @@ def _typed(row: Sequence[str]) -> tuple[object, ...]:
 
 def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Section:
     """Show all models beside one another, and what this one costs."""
-    intervals: dict[str, list[Interval95]] = {
+    intervals: dict[str, list[Ends]] = {
         space: [_share_of(model[space]) for model in everyone] for space in ("type", "show", "character")
     }
     rows = [
@@ -465,6 +364,6 @@ def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Sectio
     )
 
 
-def _share_of(row: Mapping[str, Any]) -> Interval95:
+def _share_of(row: Mapping[str, Any]) -> Ends:
     """Return an accuracy with its interval."""
-    return _parts_of(share_interval(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))
+    return ends_of(share_interval(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +112,24 @@ def test_a_tuned_backbone_is_resumed_to_the_same_end(tmp_path: Path) -> None:
     assert world.run("use", "whole").code == 0
     assert world.reindex()["embedded"] == 0
     assert world.ask(world.library / "show-0/hero-0/0.png")["model"]["name"] == "whole"
+
+
+def test_what_came_to_its_end_is_not_resumed(world: World) -> None:
+    """The line says that the model is there; nothing changes."""
+    line = world.run("train", world.library, *BACKBONE, "--name", "squeezenet1_1-1", "--resume").line
+    assert "there is nothing to resume: the training of 'squeezenet1_1-1' came to its end" in line
+
+
+def test_a_crash_before_a_model_has_its_row_costs_no_name(world: World) -> None:
+    """A folder that was just written, and that no row names, is made again from its checkpoints."""
+    stop(world, "late", *LONG, when=lambda: "fold-3" in world.checkpoints())
+    kept = shutil.copytree(world.home / "training/late", world.home / "kept")
+    world.train(*LONG, "--name", "late", "--resume")
+    with closing(sqlite3.connect(world.home / "catalogue.db")) as catalogue, catalogue:
+        catalogue.execute("delete from models where name = 'late'")
+    kept.rename(world.home / "training/late")
+    before = world.model("late").heads().to_tensors()
+    world.train(*LONG, "--name", "late", "--resume")
+    after = world.model("late").heads().to_tensors()
+    assert all(np.array_equal(after[name], tensor) for name, tensor in before.items())
+    assert json.loads(world.run("models", "--json").out)[0]["name"] == "late"

@@ -110,7 +110,9 @@ def _publish_aside(home: Path) -> None:
     "--views", default=2, show_default=True, type=click.IntRange(0, 64), help="Random views of each picture, beside it."
 )
 @click.option(
-    "--folds", default=0, help="Test every picture by heads trained without its fold: 2 or more.  [default: no folds]"
+    "--folds",
+    type=click.IntRange(2),
+    help="Test every picture by heads trained without its fold.  [default: no folds]",
 )
 @click.option(
     "--holdout",
@@ -146,7 +148,7 @@ def train(
     unfreeze: Literal["none", "last-block", "all"],
     epochs: int | None,
     views: int,
-    folds: int,
+    folds: int | None,
     held_out: tuple[str, ...],
     precision: Literal["auto", "float32", "bfloat16"],
     project: str,
@@ -179,7 +181,7 @@ def train(
         name=name,
         recipe=recipe,
         views=views if recipe == "joint" else 0,
-        folds=folds,
+        folds=folds or 0,
         held_out=held_out,
         precision=precision,
         project=project,
@@ -294,7 +296,13 @@ def pretrain(
     type=NamedPath(),
     help="The folder of the report.  [default: reports/MODEL in the home]",
 )
-@click.option("--compare", nargs=2, metavar="A B", help="Say which of two models is better, and whether that is luck.")
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="A B",
+    callback=lambda _context, _option, names: _two_names(names),
+    help="Say which of two models is better, and whether that is luck.",
+)
 @json_option
 @home_option
 def evaluate(
@@ -621,6 +629,14 @@ def upgrade(home: Path | None) -> None:
     """Bring the catalogue's tables up to date with this Sokkuri. Batch jobs do so by themselves."""
     with workplace(settings_of(home), "db upgrade"):
         say("the catalogue is up to date")
+
+
+def _two_names(names: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Return the two models of `--compare`. An option after a single name is no model's name."""
+    for name in names or ():
+        if name.startswith("-"):
+            raise click.BadParameter(f"it takes two models, and {name} is none: write --compare A B")
+    return names
 
 
 def _phases(values: tuple[str, ...]) -> tuple[tuple[int, int, Any], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
@@ -40,6 +41,7 @@ def written_aside(target: Path) -> Iterator[Path]:
     try:
         yield aside
         for file in aside.iterdir():
+            _let_be_read(file, aside)
             flush(file)
         flush(aside)
         aside.rename(target)
@@ -64,6 +66,16 @@ def discard(folder: Path) -> None:
         folder = folder.rename(aside)
         flush(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _let_be_read(file: Path, folder: Path) -> None:
+    """Give a new file the permissions that the umask gives: those of its new folder, without the right to enter.
+
+    Some libraries (safetensors) make files that only their owner can read, and a server may be another user. What is
+    linked from an earlier folder is left as it is.
+    """
+    if file.is_file() and file.stat().st_nlink == 1:
+        file.chmod(stat.S_IMODE(folder.stat().st_mode) & 0o666)
 
 
 def sweep(parent: Path) -> None:

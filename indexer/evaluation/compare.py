@@ -22,10 +22,15 @@ ORDER = ("type", "show", "character")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both models' names, and for each label space on how many pictures which of them is right."""
+    """Both models' names, and for each label space on how many pictures which of them is right.
+
+    `tested` counts the pictures that each of the models has not seen, and `shared` those that neither has.
+    """
 
     models: tuple[str, str]
     spaces: dict[str, McNemar]
+    tested: tuple[int, int]
+    shared: int
     notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -33,15 +38,27 @@ class Comparison:
         return {
             "models": list(self.models),
             "notices": list(self.notices),
+            "tested": list(self.tested),
+            "shared": self.shared,
+            "pictures": self.basis,
             **{
                 space: found.to_json() | {"pictures": found.pictures, "sentence": found.sentence(*self.models)}
                 for space, found in self.spaces.items()
             },
         }
 
+    @property
+    def basis(self) -> str:
+        """On which pictures the models are compared, in a sentence."""
+        (one, other), (first, second) = self.models, self.tested
+        return (
+            f"compared on the pictures that neither model has seen, near-duplicates counted once (n): {one} is tested "
+            f"by {first} pictures, {other} by {second}, and {self.shared} of these are the same"
+        )
+
     def to_text(self) -> str:
         """Return a line for each label space, after what has to be said about the models."""
-        lines = [f"! {notice}" for notice in self.notices]
+        lines = [*(f"! {notice}" for notice in self.notices), self.basis]
         lines += [f"{space + ':':<11} {found.sentence(*self.models)}" for space, found in self.spaces.items()]
         return "\n".join(lines)
 
@@ -64,19 +81,20 @@ def compare(settings: Settings, catalogue: Catalogue, names: tuple[str, str], ro
         verdicts.append({space: _right(found, identities) for space, found in tell_labels(subject).items()})
     spaces = {}
     for space in ORDER:
-        one, other = (verdict[space] for verdict in verdicts)
-        first_of_group = {groups.get(picture, -1): picture for picture in sorted(set(one) & set(other), reverse=True)}
-        shared = sorted(first_of_group.values())
+        first, second = (verdict[space] for verdict in verdicts)
+        common = sorted(set(first) & set(second), reverse=True)
+        chosen = sorted({groups.get(picture, -1): picture for picture in common}.values())
         spaces[space] = mcnemar(
-            np.array([one[picture] for picture in shared], dtype=bool),
-            np.array([other[picture] for picture in shared], dtype=bool),
+            np.array([first[picture] for picture in chosen], dtype=bool),
+            np.array([second[picture] for picture in chosen], dtype=bool),
         )
     if not spaces["character"].pictures:
         raise BuildError(
             f"there is no picture that neither {names[0]} nor {names[1]} has seen: "
             "train both on one library with one --seed"
         )
-    return Comparison(names, spaces, tuple(notices))
+    one, other = (set(verdict["character"]) for verdict in verdicts)
+    return Comparison(names, spaces, (len(one), len(other)), len(one & other), tuple(notices))
 
 
 def _right(found: SpaceFindings, identities: list[PictureId]) -> dict[PictureId, bool]:

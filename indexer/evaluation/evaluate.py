@@ -14,6 +14,7 @@ import numpy as np
 from indexer.evaluation.cost import Cost, measure_cost
 from indexer.evaluation.findings import Findings, find_like, judge_verdicts, tell_labels, withstand
 from indexer.evaluation.grids import sample
+from indexer.evaluation.metrics import untested_told
 from indexer.evaluation.report import write_report
 from indexer.evaluation.sections import compose
 from indexer.evaluation.subject import Bench, Subject
@@ -57,6 +58,8 @@ class EvaluationReport:
                     f"{space:<28} {top1['value']:>6.3f} {between:>15} {row['f1']['value']:>9.3f} {error:>6.3f}  "
                     f"{row['pictures']:>8}"
                 )
+        if untested := untested_told(self.metrics["labels"]["character"]["untested"]):
+            lines.append(untested)
         for name, title in (("same_character", "same character found (mAP)"), ("cross_role", "same show found (mAP)")):
             found = self.metrics["retrieval"][name]["mean_average_precision"]
             if found:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from indexer.evaluation.calibration import certainties
 from indexer.evaluation.cost import Cost
+from indexer.evaluation.intervals import METHOD, Interval, mean_interval
 from indexer.evaluation.rehearsal import KINDS, Answers, Questions, ask, parent_of, rehearse, together
 from indexer.evaluation.retrieval import Components, Items, Retrieval, retrieve
 from indexer.evaluation.scores import (
     Classification,
-    Interval,
     LabelRow,
     Reliability,
     RiskCoverage,
@@ -23,7 +23,6 @@ from indexer.evaluation.scores import (
     class_table,
     classify,
     confusion,
-    mean_interval,
     reliability,
     risk_coverage,
 )
@@ -60,6 +59,11 @@ class SpaceFindings:
         """Whether the best label is the true one: (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1) == self.truth)
 
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """The labels of which there is no tested picture."""
+        return tuple(row.label for row in self.table if not row.support)
+
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a JSON object."""
         return {
@@ -68,6 +72,7 @@ class SpaceFindings:
             "calibration_error": self.after.error,
             "calibration_error_if_perfect": self.after.error_if_perfect,
             "area_under_risk_coverage": self.risk.area,
+            "untested": list(self.untested),
             "coverage_at_95": self.risk.coverage_at(0.95),
             "by_label": {row.label: row.to_json() for row in self.table},
         }
@@ -346,6 +351,7 @@ class Findings:
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a JSON object."""
         return {
+            "intervals": METHOD,
             "labels": {space: found.to_json() for space, found in self.labels.items()},
             "verdict": self.verdicts.to_json(),
             "retrieval": self.likes.to_json(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from recommender.heads import Probabilities
 from recommender.labels import UNTYPED, Hierarchy
+
+LISTED = 6
+"""How many labels a line names before it only counts the rest."""
 
 
 def measure(found: Probabilities, characters: NDArray[np.int64], hierarchy: Hierarchy) -> dict[str, Any]:
@@ -32,6 +36,17 @@ def measure(found: Probabilities, characters: NDArray[np.int64], hierarchy: Hier
             for number, label in enumerate(hierarchy.character_space.labels)
         },
     }
+
+
+def untested_told(labels: Sequence[str]) -> str:
+    """Say of which labels no picture was tested, or nothing where there is one of each."""
+    if not labels:
+        return ""
+    more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
+    return (
+        f"no picture was tested of {', '.join(labels[:LISTED])}{more}: how well they are told is not known "
+        "(with --folds every picture is tested)"
+    )
 
 
 def _accuracy(right: NDArray[np.bool_]) -> dict[str, Any]:

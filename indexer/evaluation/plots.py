@@ -68,6 +68,8 @@ TREE = 1.3
 """Inches of a dendrogram."""
 DARK = 0.3
 """The share from which on a cell is dark enough for white figures."""
+LEGEND = 1.22
+"""How far up a reliability diagram goes, so that its legend stands above what is drawn."""
 BINS = 30
 WIDE = 16.0
 """Where the largest x is so many times the smallest, powers of two are easier to read."""
@@ -142,7 +144,7 @@ def reliability_diagram(
         upper.plot((0, 1), (0, 1), color=SOFT, linestyle=":", label="accuracy = confidence")
         upper.vlines(confidence, confidence, accuracy, color=colour, alpha=0.4, linewidth=2.5)
         upper.plot(confidence, accuracy, color=colour, marker=marker, label=f"{when} calibration, ECE {error:.3f}")
-        upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, LEGEND), yticks=np.linspace(0, 1, 6))
         upper.legend(loc="upper left", fontsize=SMALL, labelcolor=INK)
         lower.vlines(confidence, 0, count, color=colour, linewidth=7)
         lower.set_ylim(bottom=0)
@@ -241,9 +243,9 @@ def lines(
     if len(x) and min(x) > 0 and max(x) >= WIDE * min(x):
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
-        if len(x) <= NAMED_TICKS:
-            axes.set_xticks(x)
         axes.xaxis.set_major_formatter("{x:g}")
+    if len(x) <= NAMED_TICKS:
+        axes.set_xticks(x)
     _describe(axes, xlabel, ylabel)
     _entitle(figure, title)
     return _png(figure)

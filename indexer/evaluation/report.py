@@ -37,6 +37,8 @@ PAGE = "report.html"
 METRICS = "metrics.json"
 CSS_DPI = 96
 """Pixels of style sheets in an inch (CSS Values and Units 3, section 6.2)."""
+LONG = 24
+"""Rows that a table may have and still be shown as a whole: with a few more, nobody would see that it goes on."""
 UNKNOWN = "–"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PNG_WIDTH, _PNG_HEIGHT = slice(16, 20), slice(20, 24)
@@ -73,6 +75,11 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     note: str = ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the page shows the first rows only, and lets the others be scrolled to."""
+        return len(self.rows) > LONG
 
     @property
     def numeric(self) -> tuple[bool, ...]:

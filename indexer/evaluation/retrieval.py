@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 from scipy.special import digamma
 
-from indexer.evaluation.scores import Interval, mean_interval
+from indexer.evaluation.intervals import Interval, mean_interval
 from recommender.embeddings import unit_length
 from recommender.types import Matrix
 
@@ -146,7 +146,7 @@ def retrieve(queries: Items, gallery: Items, seed: int = 0) -> Retrieval:
 
     Average precision is the mean, over all relevant pictures, of the precision at their rank. Equal cosines are one
     step: all of them are at the last rank of theirs, and the first place is shared, so that the order of the gallery
-    decides nothing. The intervals draw near-duplicate groups of queries: `scores.mean_interval` tells why. The gallery
+    decides nothing. The intervals draw near-duplicate groups of queries: `intervals` tells why. The gallery
     is read once for every QUERY_BLOCK queries.
     """
     figures = np.full((len(queries.label), 3), np.nan)

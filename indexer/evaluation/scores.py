@@ -1,13 +1,14 @@
 """How often a model is right, how surely that is known, and how wrong it is about its own certainty.
 
 Every figure that stands for more pictures than were looked at carries an interval. Nothing to measure is None, never
-zero. Not here: what was measured on which pictures, plots, and the page that shows them.
+zero. Not here: how an interval comes about (`intervals`), what was measured on which pictures, plots, and the page that
+shows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -15,12 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import binomtest
 
-RESAMPLES = 1000
-"""How often a bootstrap draws; a multiple of BLOCK."""
-BLOCK = 100
-"""Resamples that are held in memory at once."""
-QUANTILES = (0.025, 0.975)
-"""What lies between them is 95 % of the resamples."""
+from indexer.evaluation.intervals import Draw, Interval, Weights, between, draws, intervals
+
 TOP = 5
 """Labels of an answer in which the true one is looked for, where the label space has more than these."""
 BINS = 15
@@ -31,25 +28,10 @@ LUCK = 0.05
 """From this p-value on, a difference may be luck."""
 TINY_P = 0.001
 """Below this a p-value says no more than how large the sample is."""
+RECALL = 3
+"""The place of macro recall among the figures that are drawn."""
 ROUNDING = 1e-9
 """1 - risk may come out a little below the precision that it is."""
-
-_Weights = NDArray[np.float64]
-_Statistic = Callable[[_Weights], NDArray[np.float64]]
-"""Takes how often each picture was drawn, (resamples, n), and returns the figures of each resample, (resamples, k)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure as measured, and the 95 % interval that it lies in as far as these pictures can tell."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """Return the fields as a JSON object."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +149,9 @@ class McNemar:
         better, worse = (name_a, name_b) if self.only_a > self.only_b else (name_b, name_a)
         figure = f"{100 * abs(self.only_a - self.only_b) / self.pictures:.3g}"
         points = f"{figure} {'point' if figure == '1' else 'points'}"
-        verdict = "that may be luck" if self.p_value >= LUCK else "luck alone rarely does that"
-        return f"{better} is better than {worse} by {points} ({evidence}): {verdict}."
+        if self.p_value >= LUCK:
+            return f"No difference is shown: {better} is ahead of {worse} by {points}, which may be luck ({evidence})."
+        return f"{better} is better than {worse} by {points} ({evidence}): luck alone rarely does that."
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
@@ -178,39 +161,31 @@ class McNemar:
 def classify(
     probabilities: NDArray[np.float64], truth: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
 ) -> Classification:
-    """Return how well the labels are told, with cluster-bootstrap intervals.
+    """Return how well the labels are told, with bootstrap intervals.
 
     `probabilities` is (n, labels), `truth` (n,) the numbers of the true labels, `groups` (n,) the near-duplicate group
     of each picture; the same seed gives the same intervals. Of equally probable labels the first is the better one, as
     with argmax. A label that occurs and is never answered has precision 0 in the mean, since every one of its pictures
-    was mistaken for another. With few pictures of each label the interval of F1 lies a little low: a draw holds fewer
-    different pictures than there are. See `mean_interval` for what is drawn, and why.
+    was mistaken for another.
+
+    For means over labels one picture more of each label is imagined in every draw, right as often as labels are on
+    average: a label of one picture would be told either always or never, however it is weighed, and the interval would
+    be too narrow by as much as there are labels of few pictures.
     """
     labels = len(np.unique(truth))
     if not len(truth):
         return Classification(0, labels)
     judged = _Judged.of(probabilities, truth)
-    top1, top5, precision, recall, f1 = _intervals(judged.figures, groups, seed)
+    figures = judged.figures(np.ones((1, len(truth))))[0]
+    generator = np.random.default_rng([seed, 1])  # other numbers than those that weigh the pictures
+
+    def statistic(draw: Draw) -> NDArray[np.float64]:
+        return judged.figures(draw.weights, judged.imagined(draw, figures[RECALL], generator))
+
+    top1, top5, precision, recall, f1 = intervals(figures, statistic, groups, seed)
     return Classification(
         len(truth), labels, top1, top5 if probabilities.shape[1] > TOP else None, precision, recall, f1
     )
-
-
-def mean_interval(values: NDArray[np.float64], groups: NDArray[np.int64], seed: int = 0) -> Interval | None:
-    """Return the mean of (n,) values with its cluster-bootstrap interval, or None where n is 0.
-
-    Whole near-duplicate groups are drawn with replacement, as many as there are, not pictures: near-duplicates are
-    right or wrong together, so that twenty frames of one scene are hardly more evidence than one, and drawing them one
-    by one would make the interval too narrow. The interval lies between the 2.5 and the 97.5 percentile of RESAMPLES
-    draws. What is equal in all groups cannot vary in a draw: for "all right" and "all wrong" the interval is that of
-    Wilson, with a group for a picture.
-
-    Sources: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentiles); Field and Welsh,
-    "Bootstrapping clustered data", 2007 (drawing clusters).
-    """
-    if not len(values):
-        return None
-    return _intervals(lambda weights: (weights @ values / weights.sum(axis=1))[:, np.newaxis], groups, seed)[0]
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -282,8 +257,9 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
 def auroc(known: NDArray[np.float64], unknown: NDArray[np.float64], seed: int = 0) -> Interval | None:
     """Return the chance that a known picture scores higher than an unknown one, a tie counting half.
 
-    This is the area under the receiver operating characteristic. The interval draws known and unknown pictures apart
-    and one by one, not by group: it is too narrow where there are near-duplicates. None where either is missing.
+    This is the area under the receiver operating characteristic. The interval weighs known and unknown pictures apart
+    and one by one, not by group: it is too narrow where there are near-duplicates. One known and one unknown picture
+    are imagined, which lose, or win, against everything. None where either is missing.
     Source: Hanley and McNeil, "The Meaning and Use of the Area under a Receiver Operating Characteristic Curve", 1982.
     """
     if not len(known) or not len(unknown):
@@ -292,18 +268,19 @@ def auroc(known: NDArray[np.float64], unknown: NDArray[np.float64], seed: int = 
     known_at = _one_hot(level[: len(known)], len(levels))
     unknown_at = _one_hot(level[len(known) :], len(levels))
 
-    def chance(known_weights: _Weights, unknown_weights: _Weights) -> NDArray[np.float64]:
+    def chance(known_weights: Weights, unknown_weights: Weights) -> NDArray[np.float64]:
         there = unknown_weights @ unknown_at
         beaten = np.cumsum(there, axis=1) - there / 2
         won = np.einsum("rl,rl->r", known_weights @ known_at, beaten)
-        return np.asarray(won / (len(known) * len(unknown)))[:, np.newaxis]
+        return np.asarray(won / (known_weights.sum(axis=1) * unknown_weights.sum(axis=1)))[:, np.newaxis]
 
     generator = np.random.default_rng(seed)
-    pairs = zip(
-        _resamples(np.arange(len(known)), generator), _resamples(np.arange(len(unknown)), generator), strict=True
-    )
-    draws = np.concatenate([chance(*pair) for pair in pairs])
-    return _percentiles(chance(np.ones((1, len(known))), np.ones((1, len(unknown)))), draws)[0]
+    pairs = list(zip(draws(np.arange(len(known)), generator), draws(np.arange(len(unknown)), generator), strict=True))
+    return between(
+        chance(np.ones((1, len(known))), np.ones((1, len(unknown))))[0],
+        np.concatenate([chance(one.weights, other.weights) for one, other in pairs]),
+        np.concatenate([1.0 - (1.0 - one.unseen) * (1.0 - other.unseen) for one, other in pairs]),
+    )[0]
 
 
 def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> McNemar:
@@ -346,21 +323,41 @@ class _Judged:
         asked = _one_hot(truth, count)
         return cls(place, asked, _one_hot(probabilities.argmax(axis=1), count), _one_hot(truth, count, place == 0))
 
-    def figures(self, weights: _Weights) -> NDArray[np.float64]:
-        """Return top-1, top-5, macro precision, recall and F1 of each resample: (resamples, 5)."""
+    def imagined(self, draw: Draw, chance: float, generator: np.random.Generator) -> tuple[Weights, Weights]:
+        """Return the weight of a picture more of each label that occurs, and what of it is right: (draws, labels).
+
+        It is right with a chance, and as heavy as a group.
+        """
+        occurs = np.asarray(self.asked.sum(axis=0)).ravel() > 0
+        weights = draw.size * generator.standard_exponential((len(draw.weights), len(occurs))) * occurs
+        return weights, weights * (generator.random(weights.shape) < chance)
+
+    def figures(self, weights: Weights, imagined: tuple[Weights, Weights] | None = None) -> NDArray[np.float64]:
+        """Return top-1, top-5, macro precision, recall and F1 of each draw: (draws, 5).
+
+        What is `imagined` takes part in the last three. A wrong one counts as asked and as answered: that its label was
+        answered for a picture of another one.
+        """
         asked, answered, right = weights @ self.asked, weights @ self.answered, weights @ self.right
-        occurs = asked > 0
-        total, labels = weights.sum(axis=1), np.count_nonzero(occurs, axis=1)
-        # A label that was not drawn, or never answered, has nothing right: whatever it is divided by, it adds nothing.
+        if imagined:
+            more, of_these = imagined
+            asked, answered, right = asked + more, answered + more, right + of_these
+        total, labels = weights.sum(axis=1), np.count_nonzero(asked, axis=1)
+        # A label that was never asked for, or never answered, has nothing right: whatever it is divided by, it adds 0.
         return np.column_stack(
             [
                 weights @ (self.place == 0) / total,
                 weights @ (self.place < TOP) / total,
-                (right / np.maximum(answered, 1)).sum(axis=1) / labels,
-                (right / np.maximum(asked, 1)).sum(axis=1) / labels,
-                (2 * right / np.maximum(asked + answered, 1)).sum(axis=1) / labels,
+                (right / _divisor(answered)).sum(axis=1) / labels,
+                (right / _divisor(asked)).sum(axis=1) / labels,
+                (2 * right / _divisor(asked + answered)).sum(axis=1) / labels,
             ]
         )
+
+
+def _divisor(weights: Weights) -> Weights:
+    """Return what can be divided by: weights, and 1 where there is none."""
+    return np.where(weights > 0, weights, 1.0)
 
 
 def _one_hot(numbers: NDArray[np.int64], count: int, ones: NDArray[np.bool_] | None = None) -> csr_array:
@@ -369,45 +366,6 @@ def _one_hot(numbers: NDArray[np.int64], count: int, ones: NDArray[np.bool_] | N
     return csr_array((values, (np.arange(len(numbers)), numbers)), shape=(len(numbers), count))
 
 
-def _resamples(groups: NDArray[np.int64], generator: np.random.Generator) -> Iterator[_Weights]:
-    """Yield how often each picture was drawn, (BLOCK, n) at a time: as many groups as there are, with replacement."""
-    numbers, member = np.unique(groups, return_inverse=True)
-    count = len(numbers)
-    for _ in range(RESAMPLES // BLOCK):
-        drawn = generator.integers(count, size=(BLOCK, count)) + count * np.arange(BLOCK)[:, np.newaxis]
-        times = np.bincount(drawn.ravel(), minlength=BLOCK * count).reshape(BLOCK, count)
-        yield times[:, member].astype(np.float64)
-
-
-def _intervals(statistic: _Statistic, groups: NDArray[np.int64], seed: int) -> list[Interval]:
-    """Return each figure of a statistic, as it is and as it varies when the groups are drawn anew."""
-    draws = [statistic(weights) for weights in _resamples(groups, np.random.default_rng(seed))]
-    found = _percentiles(statistic(np.ones((1, len(groups)))), np.concatenate(draws))
-    count = len(np.unique(groups))
-    return [
-        replace(wilson(round(one.value * count), count) or one, value=one.value)
-        if one.low == one.high and one.value in (0.0, 1.0)
-        else one
-        for one in found
-    ]
-
-
-def _percentiles(figures: NDArray[np.float64], draws: NDArray[np.float64]) -> list[Interval]:
-    """Return k intervals from the (1, k) figures themselves and the (resamples, k) draws."""
-    low, high = np.quantile(draws, QUANTILES, axis=0)
-    return [Interval(*map(float, ends)) for ends in zip(figures[0], low, high, strict=True)]
-
-
 def _share(part: int, whole: int) -> float | None:
     """Return how much of it is so, or None where there is nothing."""
     return part / whole if whole else None
-
-
-def wilson(right: int, count: int) -> Interval | None:
-    """Return a share with its 95 % interval (Wilson, "Probable Inference", 1927), or None of nothing."""
-    if not count:
-        return None
-    z, share = 1.959964, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))

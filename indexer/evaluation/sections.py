@@ -15,10 +15,13 @@ import numpy as np
 
 from indexer.evaluation import plots
 from indexer.evaluation.cost import Cost
-from indexer.evaluation.findings import Findings, RetrievalFindings, SpaceFindings, VerdictFindings
+from indexer.evaluation.findings import Findings, SpaceFindings, VerdictFindings
 from indexer.evaluation.grids import pictures_section
+from indexer.evaluation.intervals import METHOD, Ends, Interval, ends_of, share_interval
+from indexer.evaluation.likes import likes_section
+from indexer.evaluation.metrics import untested_told
 from indexer.evaluation.report import Plot, Report, Section, Table
-from indexer.evaluation.scores import Interval, Reliability, normalised, wilson
+from indexer.evaluation.scores import Reliability, normalised
 from indexer.evaluation.subject import Subject
 from indexer.training.history import CSV, CURVES
 from recommender.calibration import LEVELS
@@ -26,7 +29,6 @@ from recommender.images import Limits
 
 BRANCHING = 3
 """Fewer labels make no tree."""
-Interval95 = tuple[float | None, float | None, float | None]
 
 
 def compose(subject: Subject, findings: Findings, limits: Limits) -> Report:
@@ -38,7 +40,7 @@ def compose(subject: Subject, findings: Findings, limits: Limits) -> Report:
         sections=(
             _labels_section(findings.labels, subject),
             _doubt_section(findings.labels, findings.verdicts),
-            _likes_section(findings.likes),
+            likes_section(findings.likes),
             _robustness_section(findings.altered, findings.altered_pictures),
             pictures_section(subject, findings.labels["character"], limits),
             _training_section(subject),
@@ -63,8 +65,6 @@ def _summary(
 ) -> tuple[tuple[str, str], ...]:
     """Return what a reader wants to know first."""
     training = subject.model.manifest["training"]
-    said, right = verdicts.said["known"], verdicts.right["known"]
-    spoken = sum(said[level] for level in LEVELS)
     facts = [
         ("backbone", subject.model.space.backbone),
         ("recipe", f"{training['recipe']}, unfrozen: {training['unfreeze']}, random views: {training['views']}"),
@@ -73,20 +73,25 @@ def _summary(
     facts += [(f"{space} right", _figure(labels[space].scores.top1)) for space in ("type", "show", "character")]
     facts.append(
         (
-            "verdicts on known characters",
-            f"{spoken} of {sum(said.values())}, {sum(right.values()) / max(spoken, 1):.3f} of them right",
+            f"said aloud of {sum(verdicts.said['known'].values())} pictures of known characters",
+            _spoken(verdicts.said["known"], verdicts.right["known"]),
         )
     )
     return tuple(facts)
 
 
+def _spoken(said: Mapping[str, int], right: Mapping[str, int]) -> str:
+    """Return how many verdicts name what, and how many of these are right, the most specific level first.
+
+    A verdict that names a show says nothing of the character: one figure for all levels would be read as if it did.
+    """
+    levels = [f"{level} {said[level]} ({right[level]} right)" for level in LEVELS if said[level]]
+    return ", ".join([*levels, f"not sure {said['unknown']}"])
+
+
 def _figure(one: Interval | None) -> str:
     """Return a figure with its interval."""
     return "–" if one is None else f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
-
-
-def _parts_of(one: Interval | None) -> Interval95:
-    return (None, None, None) if one is None else (one.value, one.low, one.high)
 
 
 def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Section:
@@ -96,15 +101,16 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
         for measure in ("top1", "top5", "precision", "recall", "f1"):
             one: Interval | None = getattr(found.scores, measure)
             if one:
-                rows.append((space, measure, *_parts_of(one), found.scores.pictures, found.scores.labels))
+                rows.append((space, measure, *ends_of(one), found.scores.pictures, found.scores.labels))
     parts: list[Plot | Table] = [
         Table(
             "labels",
             "Accuracy, and means over labels",
             ("label space", "measure", "value", "from", "to", "pictures", "labels"),
             tuple(rows),
-            "95 % intervals by drawing near-duplicate groups again and again (bootstrap); precision, recall and F1 are "
-            "means over the labels that occur.",
+            f"95 % intervals: {METHOD}; so a few pictures that are all right are no certainty. Precision, recall and "
+            "F1 are means over the labels that occur. The other intervals of this page come about in the same way, but "
+            "for those in the chart of all models, where pictures are taken one by one (Clopper and Pearson).",
         )
     ]
     for space, found in labels.items():
@@ -136,6 +142,7 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
             f"Each {space}",
             ("label", "precision", "recall", "F1", "pictures"),
             tuple((row.label, row.precision, row.recall, row.f1, row.support) for row in found.table),
+            _sentence(untested_told(found.untested)),
         )
         for space, found in labels.items()
     ]
@@ -143,9 +150,17 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
     return Section("How often it is right", lead, tuple(parts))
 
 
+def _sentence(line: str) -> str:
+    """Return a line as a sentence of its own."""
+    return f"{line[:1].upper()}{line[1:]}." if line else ""
+
+
 def _doubt_section(labels: Mapping[str, SpaceFindings], verdicts: VerdictFindings) -> Section:
     """Show what the model's certainty is worth, and what it says about strangers."""
-    lead = "A model that knows what it does not know can be asked anything."
+    lead = (
+        "Whether the model's probabilities hold, what it says aloud and when it rather says that it is not sure, and "
+        "how well it tells strangers from those whom it knows."
+    )
     return Section("How sure it may be", lead, (*_calibration(labels), *_verdicts(verdicts), *_strangers(verdicts)))
 
 
@@ -186,18 +201,19 @@ def _verdicts(verdicts: VerdictFindings) -> Iterator[Table]:
     yield Table(
         "verdicts",
         "What is said aloud",
-        ("pictures of", "pictures", *LEVELS, "unknown", "right"),
+        ("pictures of", "pictures", *(column for level in LEVELS for column in (level, f"{level} right")), "not sure"),
         tuple(
             (
                 kind,
                 sum(said.values()),
-                *(said[level] for level in (*LEVELS, "unknown")),
-                _share(sum(verdicts.right[kind].values()), sum(said[level] for level in LEVELS)),
+                *(count for level in LEVELS for count in (said[level], verdicts.right[kind][level])),
+                said["unknown"],
             )
             for kind, said in verdicts.said.items()
             if sum(said.values())
         ),
-        f"Unknown characters: {verdicts.source}. “Right” is the share of the verdicts that name something.",
+        "Each picture counts once, at the most specific level that the model is sure of: where it names a show, it "
+        f"does not name the character. Unknown characters: {verdicts.source}.",
     )
 
 
@@ -208,7 +224,7 @@ def _strangers(verdicts: VerdictFindings) -> Iterator[Plot | Table]:
         "Telling strangers (AUROC)",
         ("level", "known against", "value", "from", "to"),
         tuple(
-            (level, kind, *_parts_of(one))
+            (level, kind, *ends_of(one))
             for level, kinds in verdicts.auroc.items()
             for kind, one in kinds.items()
             if one is not None
@@ -235,90 +251,10 @@ def _bins(one: Reliability) -> list[tuple[float, float, int]]:
     return [row for row in rows if row[2]]
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _likes_section(likes: RetrievalFindings) -> Section:
-    """Show whether pictures find their like, and with how few numbers."""
-    lead = "Recommendations rest on embeddings: here they are asked without any label."
-    return Section("What it finds", lead, (_finding(likes), *_components(likes)))
-
-
-def _finding(likes: RetrievalFindings) -> Table:
-    """Return how well the like is found by what is stored: the projected embedding, where the model projects it."""
-    rows = [
-        (
-            title,
-            *_parts_of(found.precision_at_1),
-            *_parts_of(found.mean_average_precision),
-            found.random_map,
-            found.queries,
-        )
-        for title, found in (
-            ("same character", likes.same_character),
-            ("other characters of the show", likes.cross_role),
-        )
-    ]
-    return Table(
-        "retrieval",
-        "Finding the like",
-        ("looked for", "precision@1", "from", "to", "mAP", "from", "to", "mAP of chance", "queries"),
-        tuple(rows),
-        "Every picture against all others; near-duplicates of the picture are left out. In the second row query and "
-        "gallery are different characters of one show.",
-    )
-
-
-def _components(likes: RetrievalFindings) -> Iterator[Plot | Table]:
-    """Yield how well fewer dimensions do."""
-    if not likes.by_dimension:
-        return
-    yield Table(
-        "components",
-        "Fewer dimensions (principal components)",
-        ("dimensions", "whitened", "precision@1", "mAP", "queries"),
-        tuple(
-            (
-                dimension,
-                whitened,
-                found.precision_at_1 and found.precision_at_1.value,
-                found.mean_average_precision and found.mean_average_precision.value,
-                found.queries,
-            )
-            for dimension, whitened, found in likes.by_dimension
-        ),
-        "Same character; test pictures against the others. The first row is the whole embedding, not centred.",
-    )
-    dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
-    if not dimensions:
-        return
-    series: dict[str, list[float | None]] = {
-        name: [_map_at(likes, dimension, whitened=whitened) for dimension in dimensions]
-        for name, whitened in (("centred", False), ("centred and whitened", True))
-    }
-    whole = likes.by_dimension[0][2].mean_average_precision
-    series["whole embedding"] = [whole.value if whole else None] * len(dimensions)
-    yield Plot(
-        "components_plot",
-        "Retrieval by dimension",
-        plots.lines(dimensions, series, "What fewer dimensions cost", "dimensions", "mAP, same character"),
-        "Mean average precision against the number of principal components kept.",
-    )
-
-
-def _map_at(likes: RetrievalFindings, dimension: int, *, whitened: bool) -> float | None:
-    """Return the mean average precision at a number of components."""
-    for there, white, found in likes.by_dimension[1:]:
-        if (there, white) == (dimension, whitened) and found.mean_average_precision:
-            return found.mean_average_precision.value
-    return None
-
-
 def _robustness_section(altered: Mapping[str, Mapping[str, Interval | None]], pictures: int) -> Section:
     """Show what alterations cost."""
-    rows = [(name, space, *_parts_of(one)) for name, spaces in altered.items() for space, one in spaces.items()]
-    series = {space: [_parts_of(altered[name][space]) for name in altered] for space in ("character", "show")}
+    rows = [(name, space, *ends_of(one)) for name, spaces in altered.items() for space, one in spaces.items()]
+    series = {space: [ends_of(altered[name][space]) for name in altered] for space in ("character", "show")}
     return Section(
         "What it does not mind",
         f"Accuracy on {pictures} tested pictures, altered: mirrored, cut to where the head usually is, grey, saved as "
@@ -370,8 +306,8 @@ def _typed(row: Sequence[str]) -> tuple[object, ...]:
 
 def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Section:
     """Show all models beside one another, and what this one costs."""
-    intervals: dict[str, list[Interval95]] = {
-        space: [_wilson(model[space]) for model in everyone] for space in ("type", "show", "character")
+    intervals: dict[str, list[Ends]] = {
+        space: [_share_of(model[space]) for model in everyone] for space in ("type", "show", "character")
     }
     rows = [
         (
@@ -428,6 +364,6 @@ def _models_section(everyone: Sequence[Mapping[str, Any]], cost: Cost) -> Sectio
     )
 
 
-def _wilson(row: Mapping[str, Any]) -> Interval95:
+def _share_of(row: Mapping[str, Any]) -> Ends:
     """Return an accuracy with its interval."""
-    return _parts_of(wilson(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))
+    return ends_of(share_interval(round((row["accuracy"] or 0.0) * row["pictures"]), row["pictures"]))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,20 @@ class Run:
     def begun(self) -> bool:
         """Whether a training of this name stopped before its end."""
         return self.folder.is_dir()
+
+    def standing(self) -> list[tuple[str, int, int]]:
+        """Return the stages that were begun, the latest last: name, epochs done, and epochs at most (0: not known).
+
+        A file that cannot be read, or is another training's, is left out: who loads it tells why.
+        """
+        found = []
+        for file in sorted(self.folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime_ns):
+            with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+                with safe_open(file, framework="pt") as stage:
+                    state = json.loads(stage.metadata()[KEY])
+                if state["purpose"].startswith(f"{self.purpose} "):
+                    found.append((file.stem, len(state["history"]), int(state.get("most", 0))))
+        return found
 
     def checkpoint(self, stage: str) -> Checkpoint:
         """Return the checkpoint of a stage."""

@@ -208,7 +208,8 @@ class Training:
                 tensors[f"momentum.{name}"] = momentum
         if self.best < len(self.history):  # else they are those of now
             tensors |= _prefixed("best", self._best)
-        state = {"history": [asdict(epoch) for epoch in self.history], "before": self._before}
+        history = [asdict(epoch) for epoch in self.history]
+        state = {"history": history, "before": self._before, "most": self._options.epochs}
         checkpoint.save({name: tensor.to("cpu") for name, tensor in tensors.items()}, state)
 
     def resume(self, checkpoint: Checkpoint) -> bool:

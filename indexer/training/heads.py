@@ -305,7 +305,8 @@ class _Descent:
         }
         now = {f"now.{name}": tensor for name, tensor in _copy(self.module).items()}
         best = {f"best.{name}": tensor for name, tensor in self.best.items()}
-        state = {"history": [asdict(epoch) for epoch in self.history], "best": self.best_epoch}
+        history = [asdict(epoch) for epoch in self.history]
+        state = {"history": history, "best": self.best_epoch, "most": self.options.epochs}
         self.checkpoint.save(now | best | momentum, state)
 
     def _load(self) -> None:

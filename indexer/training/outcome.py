@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from indexer.evaluation.metrics import untested_told
 from indexer.library import Library
 from indexer.training.projecting import projection_told
 from recommender.modelfolder import ModelFolder
@@ -12,11 +13,16 @@ from recommender.modelfolder import ModelFolder
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What came of it. `seconds` are those of each stage; `embedded` counts pictures and views."""
+    """What came of it. `seconds` are those of each stage.
+
+    `embedded` counts the pictures of the library and the views of these that were new to the backbone, and `nobody` the
+    drawn pictures that show nobody, on which a model learns to doubt.
+    """
 
     model: ModelFolder
     library: Library
     embedded: int
+    nobody: int
     metrics: dict[str, Any]
     seconds: dict[str, float]
 
@@ -27,10 +33,17 @@ class TrainReport:
             "notice": self.model.notice or None,
             "pictures": len(self.library.entries),
             "embedded": self.embedded,
+            "embedded_of_nobody": self.nobody,
             "metrics": self.metrics,
+            "untested": self.untested,
             "rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.library.rejects],
             "seconds": self.seconds,
         }
+
+    @property
+    def untested(self) -> list[str]:
+        """The characters of which the test part, or the folds, hold no picture."""
+        return [label for label, row in self.metrics["characters"].items() if not row["pictures"]]
 
     def to_text(self) -> str:
         """Return the report for people."""
@@ -47,9 +60,12 @@ class TrainReport:
         )
         if not metrics["character"]["pictures"]:
             lines.append("nothing was tested: the library is too small for a test part; --folds tests every picture")
+        elif untested := untested_told(self.untested):
+            lines.append(untested)
         lines.append(projection_told(metrics["projection"]))
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
-        lines.append(f"{self.embedded} pictures and views newly embedded; seconds: {stages}")
+        drawn = f", and {self.nobody} drawn ones that show nobody, to learn doubt on" if self.nobody else ""
+        lines.append(f"newly embedded: {self.embedded} pictures and views of the library{drawn}; seconds: {stages}")
         lines.append(f"model {self.model.name} is in use: now `sokkuri reindex {self.library.root}`")
         return "\n".join(lines)
 

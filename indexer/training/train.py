@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,17 +22,18 @@ from safetensors import SafetensorError
 from indexer.embed import EmbeddingTable, Projected
 from indexer.gather import Gatherer, Views, stored
 from indexer.library import LIBRARY_LIMITS, Library, first_pictures, require_library
-from indexer.progress import Told, progress, say
+from indexer.progress import progress, say
 from indexer.samples import Samples
 from indexer.split import HELD_OUT, PARTS, SHARES
 from indexer.stopwatch import Stopwatch
 from indexer.training.checkpoint import Run, plain_reason
-from indexer.training.fit import CHOOSING, FINAL, REHEARSAL, FitOptions, Fitted, Watch, fit
+from indexer.training.fit import FitOptions, Fitted, Watch, fit
 from indexer.training.heads import Epoch, HeadOptions
 from indexer.training.history import FINETUNING, HEADS, Row, files, rows_of
 from indexer.training.outcome import TrainReport
 from indexer.training.precision import SAMPLE, choose_precision
 from indexer.training.projecting import choose_projection, wanted_dimension
+from indexer.training.stages import Bars, standing_of
 from indexer.training.tuning import TuneOptions, tune
 from indexer.training.weights import LoadedBackbone, load_backbone
 from indexer.workplace import now
@@ -96,6 +97,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     """Train a model on a library and make it the one in use. Raises BadLibrary, ModelError or BuildError."""
     clock = Stopwatch()
     _check(options)
+    _clear_orphan(settings.home, catalogue, options)
     path = _path_of_model(settings.home / "models", options)
     require_library(root)
     loaded = load_backbone(options.backbone, options.weights, options.heads.seed)
@@ -124,17 +126,21 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     catalogue.add_model(_row_of(model, loaded), use=True)
     run.forget()
     clock.lap("writing")
-    return TrainReport(model, seen.library, seen.embedded, fitted.metrics, clock.seconds)
+    return TrainReport(model, seen.library, seen.embedded, seen.nobody, fitted.metrics, clock.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A library as a backbone sees it. `embedded` counts the pictures and views that were new to it."""
+    """A library as a backbone sees it.
+
+    `embedded` counts the pictures and views that were new to it, `nobody` the pictures that show nobody.
+    """
 
     backbone: TorchBackbone
     library: Library
     samples: Samples
     embedded: int
+    nobody: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +159,18 @@ class _Job:
         with EmbeddingTable.open(self.settings.home, backbone.space) as table:
             gatherer = Gatherer(self.settings, self.catalogue, backbone, table)
             gathered = gatherer.library(self.root, Views.random(views))
-            embedded = gathered.embedded + gatherer.nothing()
+            embedded, nobody = gathered.embedded, gatherer.nothing()
             entries = gathered.library.entries
             vectors = stored(table, backbone.space, [entry.id for entry in entries], views, self.options.heads.reads)
         if before:
             if [entry.id for entry in entries] != [entry.id for entry in before.library.entries]:
                 raise BuildError(f"{self.root} has changed while the training ran: run it again")
             samples = replace(before.samples, stored=vectors)
-            return _Seen(backbone, gathered.library, samples, before.embedded + embedded)
+            return _Seen(backbone, gathered.library, samples, before.embedded + embedded, before.nobody + nobody)
         hierarchy = _hierarchy(gathered.library, self.options.held_out)
         alike = self.loaded.tells_duplicates
         samples = Samples.of(hierarchy, entries, vectors, self.options.heads.seed, alike=alike)
-        return _Seen(backbone, gathered.library, samples, embedded)
+        return _Seen(backbone, gathered.library, samples, embedded, nobody)
 
     def _backbone(self, precision: str | None) -> TorchBackbone:
         """Return the backbone as it is now, in a precision, or in the fastest that keeps the results."""
@@ -209,6 +215,8 @@ class _Job:
                 f"no training of {folder.name} with these options was interrupted after an epoch: it begins at the "
                 "first one, and uses what was embedded before"
             )
+        elif standing := standing_of(run):
+            say(f"going on with the training of {folder.name}: {standing}")
         return run
 
 
@@ -223,40 +231,9 @@ def _fit(samples: Samples, run: Run, options: TrainOptions) -> Fitted:
     """Train the heads where a person looks on."""
     fitting = FitOptions(options.heads, options.folds, refit=options.recipe == "joint")
     pictures = len(samples.seen(samples.part("train")))
-    bars = _Bars(pictures, options.heads.epochs)
+    bars = Bars(pictures, options.heads.epochs)
     with bars:
         return fit(samples, fitting, Watch(bars.told, run.checkpoint))
-
-
-class _Bars:
-    """A bar for each stage of a fit, the first of which stays. `pictures` are those of an epoch."""
-
-    def __init__(self, pictures: int, epochs: int) -> None:
-        self._pictures, self._epochs = pictures, epochs
-        self._stage = ""
-        self._open = ExitStack()
-        self._told: Told | None = None
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *ended: object) -> None:
-        self._open.close()
-
-    def told(self, stage: str, epoch: Epoch) -> None:
-        """Hear of an epoch; one of a new stage ends the bar of the one before."""
-        if stage != self._stage or self._told is None:
-            self._open.close()
-            titles = {
-                CHOOSING: "training heads",
-                REHEARSAL: "rehearsing with strangers",
-                FINAL: "training heads on all",
-            }
-            what = titles.get(stage, f"training {stage.partition('-choosing')[0]}")
-            self._told = self._open.enter_context(progress(what, keep=stage == CHOOSING))
-            self._stage = stage
-        accuracy = "" if epoch.validation_accuracy is None else f", accuracy {epoch.validation_accuracy:.3f}"
-        done, total = epoch.number * self._pictures, self._epochs * self._pictures
-        self._told(done, total, f"loss {epoch.training_loss:.3f}{accuracy}")
 
 
 def _write(
@@ -365,6 +342,17 @@ def _hierarchy(library: Library, held_out: Sequence[str]) -> Hierarchy:
     )
 
 
+def _clear_orphan(home: Path, catalogue: Catalogue, options: TrainOptions) -> None:
+    """Remove the folder of a model that was written in the very moment before a crash: nothing names it yet.
+
+    Its checkpoints are still there, so a resumed training comes to it again within seconds.
+    """
+    if not options.resume or not options.name or not (home / "training" / options.name).is_dir():
+        return
+    if options.name not in {row.name for row in catalogue.models()} and NAME.fullmatch(options.name):
+        shutil.rmtree(home / "models" / options.name, ignore_errors=True)
+
+
 def _path_of_model(models: Path, options: TrainOptions) -> Path:
     """Return the folder that the model will be written to. Raises BuildError where the name is taken or unusable."""
     if options.name is None:
@@ -375,6 +363,11 @@ def _path_of_model(models: Path, options: TrainOptions) -> Path:
     if not NAME.fullmatch(options.name):
         raise BuildError(
             f"a model cannot be called {options.name!r}: use letters, digits, dots, dashes and underscores"
+        )
+    if (models / options.name).exists() and options.resume:
+        raise BuildError(
+            f"there is nothing to resume: the training of {options.name!r} came to its end, and the model is there "
+            f"(`sokkuri use {options.name}` puts it to use)"
         )
     if (models / options.name).exists():
         raise BuildError(f"there is a model {options.name!r} already: choose another --name")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -66,10 +67,24 @@ def _whole_network(name: str) -> nn.Module:
     """Build a torchvision classification network as it is, with random weights. Raises ModelError."""
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        raise ModelError(f"torchvision has no backbone {name!r}: did you mean {' or '.join(near) or 'vgg19'}?")
+        near = _alike(name, known)
+        hint = f"did you mean {' or '.join(near)}?" if near else "vgg19 is one, resnet50 and squeezenet1_0 are others"
+        raise ModelError(f"torchvision has no backbone {name!r}: {hint}")
     model: nn.Module = torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {}))
     return model
+
+
+def _alike(name: str, known: Sequence[str]) -> list[str]:
+    """Return up to three names that may have been meant: those that begin so, else those that are spelt much like it.
+
+    Letters between a family and its number (`resnet-50`, `VGG 19`) are taken for slips.
+    """
+    plain = {one: re.sub("[^a-z0-9]", "", one.lower()) for one in (name, *known)}
+    meant = plain[name]
+    begun = [one for one in known if len(meant) > 1 and plain[one].startswith(meant)]
+    spelt = {plain[one]: one for one in known}
+    close = [spelt[one] for one in difflib.get_close_matches(meant, list(spelt), n=3, cutoff=0.6)]
+    return (begun or close)[:3]
 
 
 def last_layer(model: nn.Module) -> str:

@@ -28,28 +28,13 @@ from recommender.embeddings import unit_length
 from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
 from recommender.ranking import rank_groups
-from recommender.types import Character, Matrix, Neighbours, Prediction, Show
+from recommender.types import Matrix, Neighbours, Prediction
+from tests.indexer.casts import CAST, plain_heads
 
 pytestmark = pytest.mark.slow
 
-SHOWS = (Show("one", "One"), Show("two", "Two"))
-CAST = Hierarchy.of(
-    [
-        Character(f"c{number}", f"C{number}", SHOWS[number % 2], (None, "male", "female")[number % 3])
-        for number in range(6)
-    ]
-)
 COUNT = len(CAST.characters)
 HERE = Nearness(1.0, dict.fromkeys(LEVELS, 1.0))
-
-
-def _heads(hierarchy: Hierarchy = CAST, *, joint: bool = True) -> Heads:
-    """Return heads whose character scores are the embedding itself."""
-    count = len(hierarchy.characters)
-    weights: dict[str, Matrix] = {space.name: np.zeros((len(space), count), np.float32) for space in hierarchy.spaces}
-    weights["character"] = np.eye(count, dtype=np.float32)
-    biases: dict[str, Matrix] = {space.name: np.zeros(len(space), np.float32) for space in hierarchy.spaces}
-    return Heads(hierarchy, weights, biases, joint=joint)
 
 
 # The verdict
@@ -403,7 +388,7 @@ def test_tiny_parts_are_enough(trained: int, validated: int) -> None:
     part = np.full(len(samples.characters), HELD_OUT)
     part[np.flatnonzero(samples.split.part == 0)[::2][:trained]] = 0
     part[np.flatnonzero(samples.split.part == 1)[:validated]] = 1
-    found = calibrate(_only(samples, part), calibrated(_heads(), samples.at(np.flatnonzero(part == 1))), _silent)
+    found = calibrate(_only(samples, part), calibrated(plain_heads(), samples.at(np.flatnonzero(part == 1))), _silent)
     assert all(1 / HOTTEST <= temperature <= HOTTEST for temperature in found.temperatures.values())
     assert all(certainty.threshold > 1 for certainty in found.certainty.values())
     for worth in (found.same_character, found.same_show, found.character_score, found.show_score):

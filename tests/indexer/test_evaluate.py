@@ -175,9 +175,58 @@ def test_two_models_are_compared_on_the_same_pictures(world: World) -> None:
         row = done.answer[space]
         assert row["pictures"] == row["both"] + row["only_a"] + row["only_b"] + row["neither"]
         assert re.search(r"n = \d+, p [=<]", row["sentence"])
+    assert done.answer["tested"][0] >= done.answer["shared"] >= done.answer["character"]["pictures"]
+    assert f"{done.answer['shared']} of these are the same" in world.run("evaluate", "--compare", "joint", "seed").out
     again = world.run("evaluate", "--compare", "joint", "joint", "--json").answer
     assert again["character"]["only_a"] == again["character"]["only_b"] == 0
     assert again["character"]["p_value"] == 1.0
+
+
+def test_an_option_is_no_model(world: World) -> None:
+    """`--compare` with one name takes the next option for no name: wrong usage, which says what it takes."""
+    done = sokkuri("evaluate", "--compare", "joint", "--home", world.home)
+    assert done.code == 2
+    assert "it takes two models, and --home is none" in done.err.splitlines()[-1]
+
+
+def test_verdicts_are_counted_level_by_level(world: World) -> None:
+    """Whoever reads the table or the summary sees what was named, and how much of just that is right."""
+    kinds = world.metrics("joint")["verdict"]["kinds"]
+    for row in world.table("joint", "verdicts"):
+        kind = kinds[row["pictures of"]]
+        for level in ("character", "show", "type"):
+            assert int(row[level]) == kind["said"][level]
+            assert int(row[f"{level} right"]) == kind["right"][level]
+        assert int(row["not sure"]) == kind["said"]["unknown"]
+    page = (world.home / "reports" / "joint" / "report.html").read_text(encoding="utf-8")
+    assert f"said aloud of {kinds['known']['pictures']} pictures of known characters" in page
+    assert f"not sure {kinds['known']['said']['unknown']}" in page
+
+
+def test_characters_without_a_test_picture_are_named(tmp_path: Path) -> None:
+    """Training and evaluation say of whom nothing was tested; the report's table says so below."""
+    root = library(tmp_path / "pictures", shows=2, characters=2, pictures=12)
+    for picture in sorted((root / "show-1" / "hero-1").iterdir())[2:]:
+        picture.unlink()
+    home = ("--home", tmp_path / "home")
+    trained = sokkuri("train", root, *BACKBONE, "--name", "few", *home)
+    told = "no picture was tested of show-1/hero-1: how well they are told is not known"
+    assert told in trained.out
+    assert "newly embedded: 38 pictures and views of the library, and 40 drawn ones that show nobody" in trained.out
+    done = sokkuri("evaluate", "few", "--output", tmp_path / "report", *home)
+    assert told in done.out
+    assert told[1:] in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["labels"]["character"]["untested"] == ["show-1/hero-1"]
+    assert metrics["labels"]["show"]["untested"] == []
+
+
+def test_too_few_dimensions_for_a_curve_are_told_in_words(world: World) -> None:
+    """Components are found in 76 training pictures: 64 dimensions are one point, which is in the table."""
+    world.metrics("joint")
+    folder = world.home / "reports" / "joint"
+    assert not (folder / "components_plot.png").exists()
+    assert "128, 256 and 512 dimensions were not tried" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -308,9 +308,13 @@ def browser() -> Iterator[Browser]:
 def _large_report() -> Report:
     """Return a report with a plot and a table that are wider and longer than any screen."""
     columns = ("character", *(f"a long column {number}" for number in range(14)))
-    rows = tuple((f"the-simpsons/charles_montgomery_burns_{number}", *[0.5] * 14) for number in range(20))
+    rows = tuple((f"the-simpsons/charles_montgomery_burns_{number}", *[0.5] * 14) for number in range(40))
     plot = lines([1, 2, 3], {"recall": [0.1, 0.2, 0.4]}, "Recall", "dimensions", "recall")
-    parts = (Plot("recall", "Recall", plot, "It rises."), Table("wide", "A wide table", columns, rows))
+    parts: tuple[Plot | Table, ...] = (
+        Plot("recall", "Recall", plot, "It rises."),
+        Table("wide", "A wide table", columns, rows),
+    )
+    parts += (Table("whole", "A table of 24 rows", columns[:2], tuple(row[:2] for row in rows[:24])),)
     return Report("Evaluation", REPORT.notices, REPORT.summary, (*REPORT.sections, Section("Wide", "Very.", parts)))
 
 
@@ -332,6 +336,9 @@ def test_everybody_can_read_the_page_from_a_disk(width: int, scheme: str, browse
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     table = page.get_by_role("group", name="A wide table")
     assert table.evaluate("box => box.scrollWidth > box.clientWidth && box.scrollHeight > box.clientHeight")
+    whole = page.get_by_role("group", name="A table of 24 rows")
+    assert whole.evaluate("box => box.scrollHeight <= box.clientHeight"), "its last rows are cut off"
+    assert page.get_by_text("40 rows, of which the first are in sight").is_visible()
     table.focus()
     table.evaluate("box => { window.moved = new Promise(done => box.onscroll = () => done(box.scrollLeft)); }")
     page.keyboard.press("ArrowRight")

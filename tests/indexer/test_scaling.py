@@ -15,27 +15,12 @@ from indexer.evaluation.scores import reliability
 from indexer.samples import Part
 from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
-from recommender.types import Character, Matrix, Show
+from recommender.types import Character, Matrix
+from tests.indexer.casts import CAST, SHOWS, plain_heads
 
 pytestmark = pytest.mark.slow
 
-SHOWS = (Show("one", "One"), Show("two", "Two"))
-CAST = Hierarchy.of(
-    [
-        Character(f"c{number}", f"C{number}", SHOWS[number % 2], (None, "male", "female")[number % 3])
-        for number in range(6)
-    ]
-)
 TYPED = Hierarchy.of([replace(character, type=character.type or "non-human") for character in CAST.characters])
-
-
-def _heads(hierarchy: Hierarchy = CAST, *, joint: bool = True) -> Heads:
-    """Return heads whose character scores are the embedding itself."""
-    count = len(hierarchy.characters)
-    weights: dict[str, Matrix] = {space.name: np.zeros((len(space), count), np.float32) for space in hierarchy.spaces}
-    weights["character"] = np.eye(count, dtype=np.float32)
-    biases: dict[str, Matrix] = {space.name: np.zeros(len(space), np.float32) for space in hierarchy.spaces}
-    return Heads(hierarchy, weights, biases, joint=joint)
 
 
 # Temperatures
@@ -65,8 +50,8 @@ def _boasting(scores: Mapping[str, Matrix], factors: Mapping[str, float]) -> dic
 def test_over_confidence_is_found(factor: float) -> None:
     """Scores that are too large by a factor get that factor as temperature, and those too small get one below 1."""
     scores = _scores(5000, seed=0)
-    characters = _drawn(_heads().combined(scores).character, seed=1)
-    found = fit_temperatures(_heads(), _boasting(scores, dict.fromkeys(SPACES, factor)), characters)
+    characters = _drawn(plain_heads().combined(scores).character, seed=1)
+    found = fit_temperatures(plain_heads(), _boasting(scores, dict.fromkeys(SPACES, factor)), characters)
     for space in SPACES:
         assert found[space] == pytest.approx(factor, rel=0.15)
     assert found["character"] == pytest.approx(factor, rel=0.05)
@@ -76,24 +61,24 @@ def test_over_confidence_is_found(factor: float) -> None:
 def test_each_label_space_has_a_temperature_of_its_own(*, joint: bool) -> None:
     """Heads that boast of characters, are modest about shows and right about types get three temperatures."""
     scores, factors = _scores(8000, seed=2), {"character": 3.0, "show": 0.4, "type": 1.0}
-    honest = _heads(TYPED).combined(scores)
+    honest = plain_heads(TYPED).combined(scores)
     if not joint:  # what three heads that know nothing of each other would have to say
         scores = {space: np.log(getattr(honest, space) + 1e-12).astype(np.float32) for space in SPACES}
     characters = _drawn(honest.character, seed=3)
-    found = fit_temperatures(_heads(TYPED, joint=joint), _boasting(scores, factors), characters)
+    found = fit_temperatures(plain_heads(TYPED, joint=joint), _boasting(scores, factors), characters)
     assert found == pytest.approx(factors, rel=0.1)
 
 
 def test_a_temperature_makes_what_is_said_as_likely_as_can_be() -> None:
     """No common warmer or colder temperatures give the true labels a higher likelihood."""
     scores = _boasting(_scores(800, seed=4), {"character": 2.0, "show": 5.0})
-    characters = _drawn(_heads().combined(_scores(800, seed=4)).character, seed=5)
-    best = fit_temperatures(_heads(), scores, characters)
+    characters = _drawn(plain_heads().combined(_scores(800, seed=4)).character, seed=5)
+    best = fit_temperatures(plain_heads(), scores, characters)
     rows = np.arange(800)
     types = CAST.type_of[characters]
 
     def loss(temperatures: Mapping[str, float]) -> float:
-        said = replace(_heads(), temperatures=temperatures).combined(scores)
+        said = replace(plain_heads(), temperatures=temperatures).combined(scores)
         typed = -np.log(said.type[rows, types][types >= 0]).mean()
         named = -np.log(said.character[rows, characters]) - np.log(said.show[rows, CAST.show_of[characters]])
         return float(named.mean() + typed)
@@ -109,7 +94,7 @@ def test_a_few_right_answers_ask_for_no_boundless_confidence(count: int) -> None
     In a single show without types only the characters count: their probability comes to 1 - 1/(n+2).
     """
     plain = Hierarchy.of([Character(name, name, SHOWS[0]) for name in "ab"])
-    heads = _heads(plain)
+    heads = plain_heads(plain)
     scores: dict[str, Matrix] = {
         "type": np.zeros((count, 3), np.float32),
         "character": np.tile(np.array([[2.0, 0.0]], np.float32), (count, 1)),
@@ -125,7 +110,7 @@ def test_a_few_right_answers_ask_for_no_boundless_confidence(count: int) -> None
 
 # Of the first show's characters the scores say too little, of the second's too much; the first is rarer than it seems.
 CROOKED = replace(
-    _heads(TYPED),
+    plain_heads(TYPED),
     temperatures=dict.fromkeys(SPACES, 1.0),
     slopes=np.array([2.0, 0.5, 2.0, 0.5, 2.0, 0.5], np.float32),
     shifts=np.array([-1.0, 0.0, 0.0, 0.0, 0.0, 0.5], np.float32),
@@ -143,8 +128,8 @@ def test_characters_that_are_told_apart_unequally_well_get_lines_of_their_own() 
     scores, fresh = _scores(20_000, seed=20), _scores(5_000, seed=21)
     characters = _drawn(CROOKED.combined(scores).character, seed=22)
     truth = _drawn(CROOKED.combined(fresh).character, seed=23)
-    warm = replace(_heads(TYPED), temperatures=fit_temperatures(_heads(TYPED), scores, characters))
-    found = fit_scaling(_heads(TYPED), scores, characters)
+    warm = replace(plain_heads(TYPED), temperatures=fit_temperatures(plain_heads(TYPED), scores, characters))
+    found = fit_scaling(plain_heads(TYPED), scores, characters)
     assert found.slopes is not None
     assert found.shifts is not None
     assert found.slopes / found.temperatures["character"] == pytest.approx(CROOKED.slopes, rel=0.25)  # the prior pulls
@@ -157,7 +142,7 @@ def test_a_few_pictures_move_no_line() -> None:
     """What three pictures say about a character is mostly luck: slopes stay near 1, shifts near 0."""
     scores, characters = _scores(3, seed=24), np.array([0, 1, 1])
     found = fit_lines(
-        replace(_heads(), temperatures=fit_temperatures(_heads(), scores, characters)), scores, characters
+        replace(plain_heads(), temperatures=fit_temperatures(plain_heads(), scores, characters)), scores, characters
     )
     assert found.slopes is not None
     assert found.shifts is not None
@@ -168,8 +153,8 @@ def test_a_few_pictures_move_no_line() -> None:
 def test_lines_are_where_the_loss_is_least() -> None:
     """A slope or a shift that is a little larger or smaller makes the true labels, and the prior, less likely."""
     scores, count = _scores(600, seed=25), len(CAST.characters)
-    characters = _drawn(_heads().combined(_boasting(scores, {"character": 2.0})).character, seed=26)
-    heads = replace(_heads(), temperatures=dict.fromkeys(SPACES, 1.0))
+    characters = _drawn(plain_heads().combined(_boasting(scores, {"character": 2.0})).character, seed=26)
+    heads = replace(plain_heads(), temperatures=dict.fromkeys(SPACES, 1.0))
     best = fit_lines(heads, scores, characters)
     assert best.slopes is not None
     assert best.shifts is not None
@@ -195,8 +180,8 @@ def test_lines_are_where_the_loss_is_least() -> None:
 def test_fewer_characters_keep_their_own_lines() -> None:
     """Heads that are trained without somebody are calibrated as those that know everybody, character by character."""
     few = Hierarchy(tuple(CAST.characters[number] for number in (4, 1)))
-    everybody = replace(_heads(), temperatures={"character": 2.0}, slopes=CROOKED.slopes, shifts=CROOKED.shifts)
-    found = _heads(few).calibrated_like(everybody)
+    everybody = replace(plain_heads(), temperatures={"character": 2.0}, slopes=CROOKED.slopes, shifts=CROOKED.shifts)
+    found = plain_heads(few).calibrated_like(everybody)
     places = [CAST.character_space.positions[label] for label in few.character_space.labels]
     assert found.temperatures == {"character": 2.0}
     assert found.slopes is not None
@@ -211,13 +196,13 @@ def test_fewer_characters_keep_their_own_lines() -> None:
 def test_separate_heads_get_temperatures_alone() -> None:
     """Three lists that know nothing of each other have no common likelihood."""
     part = Part(np.eye(6, dtype=np.float32), np.arange(6), np.arange(6))
-    assert calibrated(_heads(joint=False), part).slopes is None
-    assert calibrated(_heads(), part).slopes is not None
+    assert calibrated(plain_heads(joint=False), part).slopes is None
+    assert calibrated(plain_heads(), part).slopes is not None
 
 
 def test_without_pictures_heads_stay_as_they_are() -> None:
     """Nothing was measured, nothing changes."""
-    heads, nobody = _heads(), np.zeros(0, np.int64)
+    heads, nobody = plain_heads(), np.zeros(0, np.int64)
     assert calibrated(heads, Part(np.eye(6, dtype=np.float32), nobody, nobody)) is heads
 
 
@@ -227,7 +212,7 @@ def test_without_pictures_heads_stay_as_they_are() -> None:
 def test_scores_are_those_of_all_pictures_in_order() -> None:
     """Read block by block, they are what the heads give for all vectors at once."""
     vectors = np.random.default_rng(9).standard_normal((1200, len(CAST.characters))).astype(np.float32)
-    heads, part = _heads(), Part.of(vectors, np.zeros(1200, np.int64))  # more than a block
+    heads, part = plain_heads(), Part.of(vectors, np.zeros(1200, np.int64))  # more than a block
     found = scores_of(heads, part)
     for space, expected in heads.scores(part.embeddings()).items():
         np.testing.assert_allclose(found[space], expected, atol=1e-6)

@@ -222,6 +222,23 @@ def test_an_unknown_backbone_is_told_before_its_weights() -> None:
             load_backbone("squeezenet11", weights, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("squeezenet", "did you mean squeezenet1_0 or squeezenet1_1?"),
+        ("VGG-19", "did you mean vgg19 or vgg19_bn?"),
+        ("resnet-50", "did you mean resnet50?"),
+        ("mobilnet_v2", "did you mean mobilenet_v2 or"),
+        ("zzzz", "vgg19 is one, resnet50 and squeezenet1_0 are others"),
+        ("", "vgg19 is one, resnet50 and squeezenet1_0 are others"),
+    ],
+)
+def test_a_backbone_is_suggested_only_where_it_may_have_been_meant(name: str, told: str) -> None:
+    """A family, other signs, a slip: the like is named; else some that there are."""
+    with pytest.raises(ModelError, match=re.escape(told)):
+        load_backbone(name, "none", seed=0)
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder in which torchvision keeps its weights, empty; nothing beyond this machine can be reached."""

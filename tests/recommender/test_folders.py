@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from recommender.errors import Corrupt
 from recommender.folders import ASIDE, check_files, sha256, sweep, written_aside
@@ -33,6 +37,25 @@ def test_a_folder_appears_when_it_is_finished(tmp_path: Path) -> None:
         assert aside.parent == target.parent  # on the same disk, or the rename would not be atomic
     assert sorted(file.name for file in target.iterdir()) == ["a.txt", "b.txt"]
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_whoever_the_umask_lets_can_read_every_file(tmp_path: Path, umask: int) -> None:
+    """Also what a library made for its owner alone; a file that another folder has too keeps its permissions."""
+    (tmp_path / "shared").write_text("s")
+    (tmp_path / "shared").chmod(0o640)
+    before = os.umask(umask)
+    try:
+        with written_aside(tmp_path / "target") as aside:
+            save_file({"a": np.zeros(2, np.float32)}, aside / "private.safetensors")
+            (aside / "plain.txt").write_text("p")
+            (aside / "shared").hardlink_to(tmp_path / "shared")
+            (aside / "folder").mkdir()
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "target").iterdir()}
+    own = 0o666 & ~umask
+    assert modes == {"private.safetensors": own, "plain.txt": own, "shared": 0o640, "folder": 0o777 & ~umask}
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])

@@ -58,17 +58,18 @@ class Encodings:
 
 
 class Capacity:
-    """The bounds of one process. `working` lets pictures in, `encoding` lets them to the network, two at a time.
+    """The bounds of one process. `working` lets pictures in, `encoding` lets them to the network.
 
-    One forward pass uses every core, and a second beside it would only slow both, so the network computes one by one;
-    the second picture is made ready meanwhile, and follows at once. The next ones are decoded, one on each core, and no
-    more: decoded they take some megabytes.
+    One forward pass uses every core, and a second beside it would only slow both, so the network computes one by one.
+    The next picture is made ready meanwhile, and follows at once; on a graphics card, as many as there are cores to
+    make them ready go through the network together. One more is decoded, and no further one: decoded they take some
+    megabytes.
     """
 
     def __init__(self, waiting: int = 32, encodings: int = 0) -> None:
-        places = available_cores() + 1
-        self.working = Gate(places, waiting)
-        self.encoding = Gate(2, places + waiting)
+        cores = available_cores()
+        self.working = Gate(cores + 1, waiting)
+        self.encoding = Gate(max(2, cores), cores + 1 + waiting)
         self.encodings = Encodings(encodings)
 
     @classmethod

@@ -102,9 +102,9 @@ def cost_of_change(folder: Path, effort: Effort) -> dict[str, Any]:
     settings = Settings(home=folder / "home")
     say(f"drawing {effort.pictures} pictures")
     root = make_library(folder / "library", effort.pictures)
-    network = make_model(settings, cast(effort.pictures))
+    make_model(settings, cast(effort.pictures))
     # Run by OpenVINO, as a model is once it was exported: loading torch would take longer than all the rest.
-    make_export(settings, network, [decode(draw(number)) for number in range(CALIBRATED)])
+    make_export(settings, [decode(draw(number)) for number in range(CALIBRATED)])
     say("reindexing them for the first time")
     first, _ = _timed(settings, root)
     runs = [_timed(settings, root) for _ in range(effort.repeats)]
@@ -157,8 +157,8 @@ def beside_the_engine(folder: Path, effort: Effort) -> dict[str, Any]:
     root = make_library(folder / "library", effort.jpegs, JPEG_SIDE, "JPEG")
     images = [decode(file.read_bytes()) for file in sorted(root.rglob("*.jpeg"))[: min(effort.jpegs, 256)]]
     name, weights = effort.backbone
-    network = make_model(settings, cast(effort.jpegs), JPEG_SIZE, name, weights)
-    backbone = make_export(settings, network, images[:CALIBRATED])
+    make_model(settings, cast(effort.jpegs), JPEG_SIZE, name, weights)
+    backbone = make_export(settings, images[:CALIBRATED])
     before = _rate(backbone, images)
     taken, report = _timed(settings, root)
     engine = (before + _rate(backbone, images)) / 2
@@ -185,8 +185,8 @@ def steady_memory(folder: Path, effort: Effort) -> dict[str, Any]:
     settings = Settings(home=folder / "home")
     say(f"drawing {effort.many} JPEGs")
     root = make_library(folder / "library", effort.many, MANY_SIDE, "JPEG")
-    network = make_model(settings, cast(effort.many))
-    make_export(settings, network, [decode(draw(number)) for number in range(CALIBRATED)])
+    make_model(settings, cast(effort.many))
+    make_export(settings, [decode(draw(number)) for number in range(CALIBRATED)])
     say("watching the memory of a reindex of them")
     watched = run_watched(_command(settings, root))
     _require(watched.report, embedded=effort.many)

@@ -78,9 +78,9 @@ def measure_full_size(effort: Effort) -> Figures:
     with TemporaryDirectory(prefix="sokkuri-bench-") as name:
         settings = Settings(home=Path(name) / "home")
         root = make_library(Path(name) / "library", MADE)
-        network = make_model(settings, cast(MADE), FULL_SIZE, "vgg19", "bundled")
+        make_model(settings, cast(MADE), FULL_SIZE, "vgg19", "bundled")
         say("exporting the network as int8")
-        make_export(settings, network, [decode(draw(number, SIDE, "JPEG")) for number in range(CALIBRATED)])
+        make_export(settings, [decode(draw(number, SIDE, "JPEG")) for number in range(CALIBRATED)])
         command = [sys.executable, "-c", MAIN, "reindex", str(root), "--home", str(settings.home)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -6,7 +6,6 @@ Not here: what is measured with it.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +13,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from indexer.conversion import converted, quantised, save
+from bench.exporting import exported
 from indexer.training.weights import load_backbone
 from indexer.workplace import now, workplace
 from recommender.calibration import Calibration
 from recommender.catalogue import ModelRow
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone
-from recommender.exports import FOLDER, FORMAT, MANIFEST, Export, exported_space, installed
-from recommender.folders import sha256
 from recommender.heads import SPACES, Heads
 from recommender.labels import Hierarchy
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
-from recommender.processor import kind
 from recommender.settings import Settings
 from recommender.types import Character, DecodedImage, Show
 
@@ -103,28 +99,10 @@ def make_model(
     return network
 
 
-def make_export(settings: Settings, network: TorchBackbone, pictures: Sequence[DecodedImage]) -> OpenVinoBackbone:
+def make_export(settings: Settings, pictures: Sequence[DecodedImage]) -> OpenVinoBackbone:
     """Export the model that `make_model` made as int8, its ranges measured on these pictures, and open it.
 
     Only its speed is to be measured: it goes through no gate.
     """
     model = ModelFolder.open(settings.home / "models" / MODEL)
-    path = model.path / FOLDER / PRECISION
-    path.mkdir(parents=True)
-    plain = converted(network.network, network.preprocessing.size)
-    save(quantised(plain, network.space.backbone, pictures, network.preprocessing), path)
-    files = {file.name: sha256(file) for file in sorted(path.iterdir())}
-    manifest = {
-        "format": FORMAT,
-        "model": model.name,
-        "model_digest": model.digest,
-        "precision": PRECISION,
-        "space": exported_space(model.space, PRECISION, files).to_json(),
-        "openvino": installed(),
-        "needs": [],
-        "processor": {"kind": kind()},
-        "speed": {"bulk_over_torch": 2.0, "single_over_torch": 2.0},
-        "files": files,
-    }
-    (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-    return OpenVinoBackbone.load(Export.open(model, PRECISION), model.preprocessing, settings.threads)
+    return OpenVinoBackbone.load(exported(model, PRECISION, pictures), model.preprocessing, settings.threads)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.exporting import exported
 from recommender.calibration import LEVELS, Calibration, Certainty, Nearness
 from recommender.encoder import ModelEncoder
 from recommender.encoders import open_encoder
@@ -26,7 +27,6 @@ from recommender.processor import BFLOAT16, instructions
 from recommender.projection import Projection
 from recommender.settings import Settings
 from recommender.types import Character, DecodedImage, Encoding, Prediction, Show
-from tests.exporting import exported
 from tests.fakes import FakeEncoder
 from tests.pictures import picture
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.exporting import describe, exported
 from recommender import encoders, exports
 from recommender.encoders import choose_backbone, open_encoder
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
@@ -25,7 +26,6 @@ from recommender.images import decode
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 from tests.contracts.test_encoder_contract import written
-from tests.exporting import describe, exported
 from tests.pictures import picture
 
 pytestmark = pytest.mark.slow

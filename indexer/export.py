@@ -8,7 +8,6 @@ refused after that. Not here: the conversion (`conversion`), the figures (`fidel
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -111,14 +110,13 @@ def export(settings: Settings, catalogue: Catalogue, name: str | None, precision
 
 
 def _found(model: ModelFolder, precision: str) -> Export | None:
-    """Return the export that is there; one that cannot be used is removed, for nobody could follow a snapshot to it."""
+    """Return the export that is there, or None; one that cannot be used stays until a better one takes its place."""
     try:
         return Export.open(model, precision)
     except NotFound:
         return None
     except SokkuriError as error:
         say(f"made anew: {error}")
-        shutil.rmtree(model.path / FOLDER / precision)
         return None
 
 
@@ -185,7 +183,7 @@ class _Job:
         network = converted(self.torch.network, self.model.preprocessing.size)
         clock.lap("conversion")
         try:
-            with written_aside(path) as aside:
+            with written_aside(path, replacing=True) as aside:
                 backbone, fidelity, kept = self._passed(network, aside)
                 clock.lap("quantising and fidelity")
                 speed = race({"torch": self.torch, "openvino": backbone}, self.material.exam.pictures)

@@ -48,6 +48,16 @@ class Encodings:
                 self._kept.move_to_end(key)
             return found
 
+    def sent_meanwhile(self, key: EncodingKey) -> Encoding | None:
+        """Return what became known of a picture while somebody who was told None waited: that was no miss then."""
+        with self._changing:
+            found = self._kept.get(key)
+            if found is not None:
+                self.hits += 1
+                self.misses -= 1
+                self._kept.move_to_end(key)
+            return found
+
     def keep(self, key: EncodingKey, encoding: Encoding) -> None:
         """Keep an encoding, in the place of the one that was not asked for the longest."""
         with self._changing:

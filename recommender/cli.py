@@ -180,6 +180,8 @@ def line_of(error: Exception) -> str | None:
         missing = (error.name or "").partition(".")[0]
         if missing in TRAINING:
             return f"this command needs {missing}, which is not installed: pip install 'sokkuri[train]', or make setup"
+        if missing == "openvino":
+            return f"this command needs {missing}, which is not installed: pip install {missing}"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -75,7 +75,8 @@ class Export:
                 )
             export = cls(path, manifest)
             _ = (export.bulk_over_torch, export.single_over_torch, manifest["processor"]["kind"], manifest["openvino"])
-            _ = (manifest["model"], list(manifest["needs"]))
+            if not all(isinstance(one, str) for one in (manifest["model"], *_list(manifest["needs"]))):
+                raise TypeError
             of_this_model = manifest["model_digest"] == model.digest
             of_its_network = export.space == exported_space(model.space, precision, manifest["files"])
         except FileNotFoundError:
@@ -156,6 +157,13 @@ def _require_runnable(export: Export) -> None:
         raise ExportUnusable(
             f"{shown(export.path)} needs a processor with {' or '.join(needs)}, and this one has none: {export.remedy}"
         )
+
+
+def _list(value: Any) -> list[Any]:
+    """Return a value of JSON that has to be a list. Raises TypeError."""
+    if not isinstance(value, list):
+        raise TypeError
+    return value
 
 
 def require_precision(precision: str) -> None:

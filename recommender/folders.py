@@ -28,12 +28,13 @@ ASIDE = ".aside-"
 
 
 @contextmanager
-def written_aside(target: Path) -> Iterator[Path]:
+def written_aside(target: Path, *, replacing: bool = False) -> Iterator[Path]:
     """Give a folder to fill, and put it at `target` when the block ends well; otherwise nothing remains of it.
 
-    Raises FileExistsError where `target` exists already: what was published is never overwritten.
+    Raises FileExistsError where `target` exists already: what was published is never overwritten. With `replacing`,
+    what is there goes once the new folder is whole.
     """
-    if target.exists():
+    if target.exists() and not replacing:
         raise FileExistsError(target)
     make_folder(target.parent)
     aside = target.parent / f"{ASIDE}{target.name}-{uuid4().hex[:8]}"
@@ -44,6 +45,8 @@ def written_aside(target: Path) -> Iterator[Path]:
             _let_be_read(file, aside)
             flush(file)
         flush(aside)
+        if replacing and target.exists():
+            discard(target)
         aside.rename(target)
         flush(target.parent)
     finally:

@@ -71,6 +71,8 @@ class Gate:
         with self._changing:
             self._require_room()
             if self._free:
+                if not wanted():
+                    raise self._gone()
                 self._free -= 1
                 return
             turn = threading.Event()

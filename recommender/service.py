@@ -149,21 +149,24 @@ class Recommender:
         if known is not None:
             return _Seen(picture, known, perf_counter() - started, 0.0)
         if isinstance(data, DecodedImage):
-            seen = self._encode(data, wanted)
-        else:
-            with self._capacity.working.entered(wanted):
-                started = perf_counter()
-                image = self.decode(data)
-                decoding = perf_counter() - started
-                seen = replace(self._encode(image, wanted), decoding=decoding)
-        self._capacity.encodings.keep(key, seen.encoding)
-        return seen
+            return self._encode(data, key, wanted)
+        with self._capacity.working.entered(wanted):
+            started = perf_counter()
+            known = self._capacity.encodings.sent_meanwhile(key)
+            if known is not None:
+                return _Seen(picture, known, perf_counter() - started, 0.0)
+            image = self.decode(data)
+            decoding = perf_counter() - started
+            return replace(self._encode(image, key, wanted), decoding=decoding)
 
-    def _encode(self, image: DecodedImage, wanted: Callable[[], bool]) -> _Seen:
-        """Run the model on a picture once it is alone with it."""
+    def _encode(self, image: DecodedImage, key: EncodingKey, wanted: Callable[[], bool]) -> _Seen:
+        """Run the model on a picture once its turn has come, and remember what it says."""
         with self._capacity.encoding.entered(wanted):
             started = perf_counter()
-            encoding = self.encoder.encode([image])[0]
+            encoding = self._capacity.encodings.sent_meanwhile(key)
+            if encoding is None:
+                encoding = self.encoder.encode([image])[0]
+                self._capacity.encodings.keep(key, encoding)
             return _Seen(image.id, encoding, 0.0, perf_counter() - started)
 
     def similar_to_picture(self, picture: str, query: Query | None = None) -> SimilarResults:

@@ -80,7 +80,8 @@ def _trained(settings: Settings, catalogue: Catalogue, plan: Plan, world: World)
         from indexer.training.train import TrainOptions, train
     except ModuleNotFoundError as error:
         raise BuildError(
-            f"the demo has to be learnt here, and {error.name} is not installed: pip install 'sokkuri[train]'"
+            f"the demo has to be learnt here{shipped.hindrance()}, and {error.name} is not installed: "
+            "pip install 'sokkuri[train]'"
         ) from None
     name = model_name(plan)
     if not any(row.name == name for row in catalogue.models()):

@@ -47,6 +47,17 @@ def fits(plan: Plan, folder: Path = FOLDER) -> bool:
     return True
 
 
+def hindrance(folder: Path = FOLDER) -> str:
+    """Say why the shipped export cannot be run here, in brackets; empty where it can be, or cannot be read."""
+    try:
+        Export.require_runnable(folder / EXPORTS / PRECISION)
+    except SokkuriError as error:
+        return f" ({error})"
+    except (OSError, ValueError, KeyError):
+        pass
+    return ""
+
+
 def name(folder: Path = FOLDER) -> str:
     """Return what the shipped model is called."""
     return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["name"])

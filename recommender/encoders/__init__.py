@@ -56,8 +56,8 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
     """Open a model's backbone with the engine of the settings, for a new snapshot.
 
     `auto` takes torch where there is a graphics card for it; else the fastest export that was measured on this kind of
-    processor to be faster than torch, else torch, and logs why where there are exports; where torch is not installed,
-    any export that runs. torch itself is loaded when the first picture comes. Raises ModelError or Corrupt.
+    processor to be faster than torch, else torch, and logs what is wrong with others; where torch is not installed, any
+    export that runs. torch itself is loaded when the first picture comes. Raises ModelError or Corrupt.
     """
     _require_engine(settings)
     if settings.engine == "torch":
@@ -71,16 +71,26 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
         try:
             if settings.engine == "auto" and not without_torch:
                 export.require_paying()
-            return _openvino(export, folder, settings)
+            backbone = _openvino(export, folder, settings)
         except SokkuriError as error:
             trouble.append(error)
+        else:
+            if trouble:
+                logger.warning("%s runs %s: %s", backbone.engine, folder.name, _told(trouble))
+            return backbone
     if settings.engine == "openvino":
         raise trouble[0] if trouble else NotFound(f"model {folder.name} has no export: run `sokkuri export`")
     if trouble:
-        logger.warning("torch runs %s: %s", folder.name, "; ".join(map(str, trouble)))
+        runs = "torch runs" if _has_torch() else "no engine is left for"
+        logger.warning("%s %s: %s", runs, folder.name, _told(trouble))
     else:
         logger.info("torch runs %s, which has no export: `sokkuri export` makes one", folder.name)
     return _TorchWhenAsked(folder, settings)
+
+
+def _told(trouble: Sequence[SokkuriError]) -> str:
+    """Return what is wrong with some exports, each reason once."""
+    return "; ".join(dict.fromkeys(map(str, trouble)))
 
 
 def _has_torch() -> bool:

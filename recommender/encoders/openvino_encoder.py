@@ -50,7 +50,10 @@ class OpenVinoBackbone:
         """Compile a network for this processor, in a precision. Raises ExportUnusable."""
         require_precision(precision)
         try:
-            compiled = openvino.Core().compile_model(file, "CPU", options(precision, threads))
+            core = openvino.Core()
+            # Mapped, a file that is changed would change answers, and one that is cut would end the process.
+            core.set_property({"ENABLE_MMAP": False})
+            compiled = core.compile_model(file, "CPU", options(precision, threads))
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1:] or ["it does not say why"]
             raise ExportUnusable(f"OpenVINO cannot run {shown(file)} ({reason[0].strip()}): export it again") from None

@@ -26,7 +26,7 @@ from recommender.calibration import Calibration
 from recommender.catalogue import ModelRow
 from recommender.encoders.torch_encoder import TorchBackbone, network
 from recommender.errors import BadLibrary, BuildError, Corrupt, ExportUnusable, FidelityTooLow, NotFound, SokkuriError
-from recommender.exports import Export
+from recommender.exports import Export, installed
 from recommender.heads import SPACES, Heads
 from recommender.images import Preprocessing, decode
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
@@ -154,6 +154,24 @@ def test_an_export_that_is_there_stays(world: World) -> None:
     (first.path / "network.bin").write_bytes(b"")
     assert world.export().made
     assert Export.open(world.model, "f32").space.precision == "openvino-f32"
+
+
+def test_an_export_goes_only_when_there_is_a_better_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of another OpenVINO stays where no new one can be made: going back to that release would serve it."""
+    manifest = world.export().export.path / "export.json"
+    manifest.write_text(manifest.read_text().replace(installed(), "2019.1.0"))
+    kept = manifest.read_bytes()
+
+    def refused(*_: object) -> None:
+        raise BuildError("no training picture is there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("indexer.export._rows", refused)
+        with pytest.raises(BuildError, match="no training picture"):
+            world.export()
+    assert manifest.read_bytes() == kept
+    assert world.export().made
+    assert Export.open(world.model, "f32").manifest["openvino"] == installed()
 
 
 def test_a_snapshot_remembers_its_engine(world: World) -> None:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -114,6 +115,8 @@ def test_a_damaged_description_is_named(model: ModelFolder, export: Export, text
         ({"needs": ["no_such_instruction"]}, "needs a processor with no_such_instruction"),
         ({"format": 99}, "has format 99"),
         ({"files": {}}, "is damaged"),
+        ({"needs": "avx2"}, "is damaged"),
+        ({"needs": [["avx2"]]}, "is damaged"),
     ],
 )
 def test_what_does_not_fit_is_refused(model: ModelFolder, export: Export, changes: dict[str, Any], told: str) -> None:
@@ -219,6 +222,35 @@ def test_auto_falls_back_to_torch_and_says_why(
     (record,) = caplog.records
     assert "torch runs small" in record.getMessage()
     assert told in record.getMessage()
+
+
+def test_auto_says_why_it_falls_back_to_another_export(
+    made: Path, model: ModelFolder, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is another space: one line in the log names the faster export, and what is wrong with it."""
+    for precision, times in (("f32", 1.5), ("int8", 3.0)):
+        give(made, model, precision, speed={"bulk_over_torch": times, "single_over_torch": times})
+    with caplog.at_level(logging.WARNING):
+        assert choose_backbone(settings, model).engine == "openvino-int8"
+        assert not caplog.records
+        os.truncate(model.path / "exports" / "int8" / WEIGHTS, 100)
+        assert choose_backbone(settings, model).engine == "openvino-f32"
+    (record,) = caplog.records
+    assert "openvino-f32 runs small" in record.getMessage()
+    assert "exports/int8/network.bin is damaged" in record.getMessage()
+
+
+@pytest.mark.parametrize("change", [lambda file: os.truncate(file, 0), lambda file: file.write_bytes(bytes(99))])
+def test_a_network_that_runs_does_not_need_its_file(
+    made: Path, model: ModelFolder, settings: Settings, change: Callable[[Path], Any]
+) -> None:
+    """Whatever becomes of the file while it is served, the answers stay what they were, and the process alive."""
+    give(made, model, "int8")
+    backbone = choose_backbone(replace(settings, engine="openvino"), model)
+    images = [decode(picture(seed)) for seed in range(2)]
+    before = backbone.features(images)
+    change(model.path / "exports" / "int8" / WEIGHTS)
+    assert np.array_equal(backbone.features(images), before)
 
 
 @pytest.mark.usefixtures("export")

@@ -122,6 +122,15 @@ def test_who_came_first_goes_in_first() -> None:
     assert order == list(range(9))
 
 
+def test_who_is_gone_takes_no_free_place() -> None:
+    """Whoever hung up while nobody stood in line is not worked for either, and takes no place along."""
+    gate = Gate(1, 0)
+    with pytest.raises(Abandoned):
+        enter(gate, lambda: False)
+    assert gate.abandoned == 1
+    assert not is_full(gate)
+
+
 def test_who_is_gone_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody whose answer is not wanted any more makes room while waiting, and does nothing when the turn comes."""
     monkeypatch.setattr("recommender.gate.LOOK_SECONDS", 0.01)

@@ -533,6 +533,32 @@ def test_the_model_is_not_asked_twice_about_the_same_bytes(recommender: Recommen
     assert encoder.asked == 2
 
 
+def test_a_picture_that_many_send_at_once_is_looked_at_once(recommender: Recommender) -> None:
+    """Those who wait for their turn take what was found meanwhile; only who is let in together computes it twice."""
+    capacity = Capacity(waiting=20, encodings=9)
+    computing = threading.Event()
+
+    class Gathering(CountingEncoder):
+        """Computes once all others stand in line."""
+
+        def encode(self, images: Sequence[DecodedImage]) -> list[Encoding]:
+            assert computing.wait(SECONDS)
+            return super().encode(images)
+
+    encoder = Gathering()
+    crowded = Recommender(encoder, recommender.snapshot, Limits(), capacity)
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(crowded.recommend, draw(0, 77)) for _ in range(12)]
+        wait_until(lambda: capacity.working.waiting + available_cores() + 1 == 12)
+        computing.set()
+        answers = [one.result(SECONDS) for one in asked]
+    together = max(2, available_cores())
+    assert 1 <= encoder.asked <= together
+    assert capacity.encodings.hits == 12 - encoder.asked
+    assert capacity.encodings.misses == encoder.asked
+    assert all(replace(one, timing=answers[0].timing) == answers[0] for one in answers)
+
+
 def test_another_model_is_asked_anew(recommender: Recommender) -> None:
     """What one model said is never given as the answer of another, though both make the same embeddings."""
     capacity = Capacity(encodings=9)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,3 +163,20 @@ def test_what_was_packed_can_be_installed(home: Path, tmp_path: Path) -> None:
     manifest = json.loads((installed.path / "model.json").read_text(encoding="utf-8"))
     assert manifest["training"]["library"] == str(tmp_path / "library")
     assert manifest["metrics"] == model.manifest["metrics"]
+
+
+def test_what_is_installed_runs_the_shipped_export() -> None:
+    """An export runs with the one release of OpenVINO that it was measured with: that is the one that is required."""
+    manifest = json.loads((shipped.FOLDER / "exports" / shipped.PRECISION / "export.json").read_text(encoding="utf-8"))
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"openvino=={manifest['openvino']}" in project["dependencies"]
+    assert shipped.hindrance() == ""
+
+
+def test_what_hinders_the_shipped_export_is_said(tmp_path: Path) -> None:
+    """Another release of OpenVINO is named, with the one that is needed."""
+    shutil.copytree(shipped.FOLDER, tmp_path / "demo")
+    manifest = tmp_path / "demo" / "exports" / shipped.PRECISION / "export.json"
+    fields = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps(fields | {"openvino": "2019.1.0"}), encoding="utf-8")
+    assert "was made with OpenVINO 2019.1.0" in shipped.hindrance(tmp_path / "demo")

@@ -52,6 +52,9 @@ def demo(host: str, port: int, pack: Path | None, home: Path | None, *, no_serve
     if pack:
         pack_model(settings, Plan(), pack)
         return
+    if no_serve and not retrain and is_published(settings, Plan()):
+        say(f"the demo is published in {settings.home} already: `sokkuri demo` serves it")
+        return
     if no_serve or retrain:
         publish(settings, Plan(), retrain=retrain)
         return

@@ -139,6 +139,23 @@ def test_flat_drawings_with_one_hash_are_strangers_where_the_embeddings_say_so()
     assert len(set(near_duplicate_groups([0, 0, 0], None))) == 1
 
 
+@pytest.mark.parametrize(("copy", "grouped"), [(0.85, True), (0.6, False)])
+def test_what_a_cosine_means_is_learnt_from_the_library(copy: float, *, grouped: bool) -> None:
+    """Where any two pictures are at 0.72, a copy with the same hash at 0.85 is one; what is as like as any is none."""
+    usual = 0.72
+    own = np.eye(101, dtype=np.float32)[:100] * np.sqrt(1 - usual)
+    vectors = np.concatenate([own, np.full((100, 1), np.sqrt(usual), np.float32)], axis=1)
+    assert vectors[0] @ vectors[1] == pytest.approx(usual)
+    # The copy of the first: as much of it as makes this cosine, and something that no other has.
+    rest = vectors[0] * 0
+    rest[100] = 1.0
+    vectors[99] = copy * vectors[0] + np.sqrt(1 - copy**2) * rest
+    hashes = [int(value) for value in RNG.integers(0, 2**63, 99)]
+    groups = near_duplicate_groups([*hashes, hashes[0]], vectors)
+    assert (groups[99] == groups[0]) == grouped
+    assert len(set(groups)) == (99 if grouped else 100)
+
+
 def test_embeddings_that_coincide_are_one_group_whatever_the_hashes_say() -> None:
     """The same scene, cut differently, has another hash and the same embedding."""
     vectors = _random_vectors(3)
@@ -161,7 +178,8 @@ def test_near_duplicates_of_near_duplicates_belong_together() -> None:
 def test_vectors_behind_those_of_the_pictures_are_no_pictures() -> None:
     """Where embeddings of views follow those of the pictures, which are as like as can be, they join nothing."""
     vectors = _random_vectors(1500)
-    groups = near_duplicate_groups(list(range(0, 1300 * 2**40, 2**40)), np.concatenate([vectors[:1300], vectors]))
+    hashes = [int(value) for value in RNG.integers(0, 2**63, 1300)]
+    groups = near_duplicate_groups(hashes, np.concatenate([vectors[:1300], vectors]))
     assert groups.tolist() == list(range(1300))
 
 

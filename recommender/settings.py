@@ -17,6 +17,9 @@ from recommender.errors import SettingError
 PREFIX = "SOKKURI_"
 _TOKEN = re.compile(r"[!-~]{16,}")
 """What a bearer token may be: signs that a header carries unchanged, and too many to be guessed."""
+ENGINES = ("auto", "torch", "openvino")
+MOST = {"threads": 1024, "queue": 512}
+"""The largest value of settings that cost memory: a thread of the processor, or one that waits with a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,18 @@ class Settings:
     """A SQLAlchemy URL; empty means `HOME/catalogue.db`."""
     max_bytes: int = 20_000_000
     """The largest picture file that is accepted, in bytes."""
+    max_uploads: int = 256_000_000
+    """The most bytes of uploads that a server's process holds at once; whoever finds no room gets 503."""
     max_pixels: int = 24_000_000
     """The largest picture that is accepted, in pixels (width × height)."""
     engine: str = "auto"
     """What runs the model for the next snapshot: auto, torch or openvino. Answers keep to what theirs was made with."""
     threads: int = 0
-    """Threads for one forward pass; 0 means every core that this process may use, divided among the workers."""
+    """Threads for one forward pass, at most 1,024; 0 means every core of this process, divided among the workers."""
     poll_seconds: float = 1.0
     """How often a server looks for a newly published snapshot, in seconds."""
     queue: int = 32
-    """How many pictures may wait for the model before the server answers 503."""
+    """How many pictures may wait for the model before the server answers 503, at most 512: each holds a thread."""
     cache: int = 256
     """Of how many pictures a server remembers what its model said, for when one is sent again; 0 means of none."""
 
@@ -105,4 +110,8 @@ def _parse(name: str, text: str) -> object:
         raise SettingError(f"{PREFIX}{name.upper()} has to be {kind}, not {text!r}") from None
     if isinstance(value, (int, float)) and not 0 <= value < math.inf:
         raise SettingError(f"{PREFIX}{name.upper()} has to be 0 or more, not {text!r}")
+    if isinstance(value, int) and value > MOST.get(name, value):
+        raise SettingError(f"{PREFIX}{name.upper()} has to be a whole number from 0 to {MOST[name]}, not {text!r}")
+    if name == "engine" and value not in ENGINES:
+        raise SettingError(f"{PREFIX}ENGINE has to be one of {', '.join(ENGINES)}, not {text!r}")
     return value

@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
     from web import api, describe, errors, headers, pages
     from web.draining import DrainedRequests
     from web.metrics import Metrics
-    from web.uploads import MemoryRequest
+    from web.uploads import MemoryRequest, UploadRoom
     from web.wiring import Json, Wiring
 
     # Settings
@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None, recommender: Publication | None
     app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     metrics = Metrics(recommender)
-    Wiring(settings, recommender, metrics).attach(app)
+    Wiring(settings, recommender, metrics, UploadRoom(settings.max_uploads)).attach(app)
 
     # Addresses
     app.register_blueprint(api.blueprint)

@@ -21,7 +21,6 @@ from web.browse import characters_of, pictures_of, shows_of
 from web.files import checked_id, picture_file, thumbnail_file
 from web.listening import still_wanted
 from web.queries import check_names, number, query_of
-from web.uploads import read_picture
 from web.wiring import current, require_room, wiring
 
 Json = dict[str, Any]
@@ -38,8 +37,8 @@ def recommend() -> Json:
     recommender = current()
     query = query_of(request.args, recommender.snapshot)
     require_room()
-    data = read_picture(request, wiring().settings.max_bytes)
-    answer = recommender.recommend(data, query, still_wanted(request.environ))
+    with wiring().uploads.held(request, wiring().settings.max_bytes) as data:
+        answer = recommender.recommend(data, query, still_wanted(request.environ))
     wiring().metrics.observe(answer.timing)
     return recommendations_to_json(answer)
 

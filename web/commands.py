@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 SPARE_THREADS = 16
-"""Threads of a worker beside those that wait for the model: for pages, thumbnails, health, and for saying 503."""
+"""Threads for uploads beside those that wait for the model: for reading them, and for saying 503."""
 BACKLOG = 256
 MAX_PORT = 65_535
 GUNICORN: dict[str, Any] = {
@@ -58,7 +58,7 @@ def serve_at(listener: socket.socket, host: str, settings: Settings, workers: in
 
 
 def threads_for(settings: Settings) -> int:
-    """Return how many threads a worker needs so that a full line leaves some for whatever else is asked."""
+    """Return how many threads a worker needs so that a full line leaves some for the next upload."""
     return settings.queue + available_cores() + 1 + SPARE_THREADS
 
 
@@ -91,13 +91,14 @@ def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int]
     # gunicorn reads its class settings when it is imported, so this is for the process that serves, not for `web`.
     from gunicorn.app.base import BaseApplication
 
-    from web.worker import PatientWorker
+    from web.worker import PatientWorker, connections_that_fit
 
     class Application(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         """gunicorn without its command line and its configuration files."""
 
         def load_config(self) -> None:
             options = GUNICORN | size | {"worker_class": PatientWorker, "post_worker_init": _greeter(greeting)}
+            options["worker_connections"] = connections_that_fit()
             # The descriptor belongs to gunicorn from here on, which closes it once it has its own.
             options["bind"] = f"fd://{listener.detach()}"
             for name, value in options.items():

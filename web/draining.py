@@ -7,21 +7,24 @@ still sending is read for a moment. Not here: how large an upload may be (`uploa
 
 from __future__ import annotations
 
+import io
 import socket
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import ClientDisconnected
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wsgi import ClosingIterator, get_input_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import IO
 
-    from _typeshed import SupportsRead
+    from _typeshed import SupportsRead, WriteableBuffer
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-STALLED_SECONDS = 20.0
+STALLED_SECONDS = 10.0
 """A client that sends nothing for so long loses its connection, and with it one of the server's few threads."""
 DRAIN_SECONDS = 1.5
 DRAIN_BYTES = 1_000_000_000
@@ -42,10 +45,34 @@ class DrainedRequests:
         connection = environ.get("gunicorn.socket")
         if connection is not None:
             connection.settimeout(STALLED_SECONDS)
-        body = get_input_stream(environ)
+        body = Body(get_input_stream(environ))
         # From here on the end of the body is the end of the stream, whatever the server: reading on is safe.
         environ["wsgi.input"], environ["wsgi.input_terminated"] = body, True
         return ClosingIterator(self._application(environ, start_response), partial(drain, body, connection))
+
+
+class Body(io.RawIOBase):
+    """The body of a request, whose errors are the client's: a wrong chunk of it is a BadRequest (RFC 9112, 7.1)."""
+
+    def __init__(self, body: IO[bytes]) -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read as much as fits, or less. Raises BadRequest."""
+        view = memoryview(buffer).cast("B")
+        try:
+            piece = self._body.read(len(view))
+        except ParseException:
+            raise BadRequest(
+                "the body is not what `Transfer-Encoding: chunked` promises: each piece needs its length in "
+                "hexadecimal digits before it and a line's end after it, and the last one has the length 0"
+            ) from None
+        view[: len(piece)] = piece
+        return len(piece)
 
 
 def drain(body: SupportsRead[bytes], connection: socket.socket | None = None) -> None:
@@ -60,5 +87,5 @@ def drain(body: SupportsRead[bytes], connection: socket.socket | None = None) ->
             if not piece:
                 return
             left -= len(piece)
-    except (OSError, ClientDisconnected):
+    except (OSError, HTTPException):
         return

@@ -16,6 +16,7 @@ from recommender.errors import (
     Abandoned,
     Busy,
     Conflict,
+    Corrupt,
     InvalidImage,
     InvalidQuery,
     JobsUnusable,
@@ -76,6 +77,12 @@ PROBLEMS = {
         Problem("internal", 500, "The server made a mistake", "It is in the server's log. Trying again may help."),
         Problem("busy", 503, "Too much work at once", "The header Retry-After says when to try again."),
         Problem("no-jobs", 503, "Jobs cannot be had", "Whoever runs the server has to look at jobs.db in its home."),
+        Problem(
+            "damaged",
+            503,
+            "What was published is damaged",
+            "Whoever runs the server has to make anew, or restore from a copy, what the sentence names.",
+        ),
         Problem("no-model", 503, "The model cannot be used", "Whoever runs the server has to train or install one."),
         Problem(
             "no-snapshot", 503, "There is nothing to answer from", "Whoever runs the server has to index pictures."
@@ -97,6 +104,7 @@ _FAMILIES: tuple[tuple[type[SokkuriError], str], ...] = (
     (Busy, "busy"),
     (Abandoned, "busy"),  # nobody reads it
     (ModelError, "no-model"),
+    (Corrupt, "damaged"),
     (SnapshotError, "no-snapshot"),
 )
 _BY_STATUS = {problem.status: problem for problem in reversed(PROBLEMS.values())}

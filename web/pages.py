@@ -20,7 +20,6 @@ from web.browse import characters_of, pictures_of, shows_of
 from web.errors import explain
 from web.listening import still_wanted
 from web.queries import check_names, number
-from web.uploads import read_picture
 from web.wiring import current, require_room, wiring
 from web.wording import UNTRAINED, percent, sentence, word
 
@@ -92,13 +91,14 @@ def character(show: str, character: str) -> ResponseReturnValue:
 def _answer(recommender: Recommender) -> dict[str, Any]:
     """Answer the picture in the form. The preview travels inside the page, since the picture is stored nowhere."""
     require_room()
-    data, wanted = read_picture(request, wiring().settings.max_bytes), still_wanted(request.environ)
-    asked = perf_counter()
-    with recommender.admitted(wanted):
-        started = perf_counter()
-        image = recommender.decode(data)
-        decoded = perf_counter()
-        answer = recommender.recommend(image, wanted=wanted)
+    with wiring().uploads.held(request, wiring().settings.max_bytes) as data:
+        wanted = still_wanted(request.environ)
+        asked = perf_counter()
+        with recommender.admitted(wanted):
+            started = perf_counter()
+            image = recommender.decode(data)
+            decoded = perf_counter()
+            answer = recommender.recommend(image, wanted=wanted)
     waiting, decoding = 1000 * (started - asked), 1000 * (decoded - started)
     timing = replace(
         answer.timing,

@@ -1,5 +1,8 @@
 """The picture in a request: as a form's file, as the body itself, or as base64 in JSON. It stays in memory, bounded.
 
+So is what all of them take together: an upload takes its room before a byte of it is read, and has it until its answer
+is made.
+
 File names and declared types of single files are never looked at: what a picture is, its bytes say. Not here:
 whether the bytes are a picture (`recommender.images`).
 """
@@ -10,6 +13,9 @@ import base64
 import binascii
 import io
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 from flask import Request
@@ -20,7 +26,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from recommender.errors import TooLarge, Unreadable
+from recommender.errors import Busy, TooLarge, Unreadable
 
 FIELD = "picture"
 FORM_OVERHEAD = 64_000
@@ -31,6 +37,59 @@ SHOWN_LETTERS = 40
 MOST_MARKS = 200_000
 """Braces, brackets and commas of a JSON body that is parsed at all; a picture needs one pair of braces."""
 WRONG_SHAPE = 'the JSON has the wrong shape: it has to be an object {"base64": "<text>"}'
+
+
+RETRY_SECONDS = 5
+"""When to try again whoever found no room: a slow upload takes seconds."""
+
+
+class UploadRoom:
+    """How many bytes of uploads one process holds at once.
+
+    The last quarter is left to uploads that are small beside all of it: a few large ones that arrive slowly are not to
+    shut out the usual picture. An upload that is alone always fits.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._taken = most, 0
+        self._changing = threading.Lock()
+
+    @property
+    def taken(self) -> int:
+        """How many bytes are taken now."""
+        return self._taken
+
+    @contextmanager
+    def held(self, request: Request, max_bytes: int) -> Iterator[bytes]:
+        """Read the picture of a request and hold it. Raises Busy before that, or what `read_picture` raises."""
+        size = _announced(request, max_bytes)
+        self._take(size)
+        try:
+            data = read_picture(request, max_bytes)
+            self._return(size - len(data))
+            size = len(data)
+            yield data
+        finally:
+            self._return(size)
+
+    def _take(self, size: int) -> None:
+        small = size <= self._most // 256
+        with self._changing:
+            if self._taken and self._taken + size > (self._most if small else self._most * 3 // 4):
+                raise Busy(f"too many uploads are arriving at once: try again in {RETRY_SECONDS} s", RETRY_SECONDS)
+            self._taken += size
+
+    def _return(self, size: int) -> None:
+        with self._changing:
+            self._taken -= size
+
+
+def _announced(request: Request, max_bytes: int) -> int:
+    """Return the most bytes that will be read of an upload: what it says, or what it may have where it says nothing."""
+    most = _longest_json(max_bytes)
+    if request.content_length is None:
+        return most if request.headers.get("Transfer-Encoding") else 0
+    return request.content_length if request.content_length <= most else 0  # refused without being read
 
 
 class MemoryRequest(Request):
@@ -109,7 +168,7 @@ def _from_form(request: Request, max_bytes: int) -> bytes:
 
 
 def _from_json(request: Request, max_bytes: int) -> bytes:
-    text = read_body(request, 4 * (max_bytes // 3 + 1) + FORM_OVERHEAD)
+    text = read_body(request, _longest_json(max_bytes))
     if not text.strip():
         raise Unreadable('the upload is empty: send JSON of the shape {"base64": "..."}')
     # Base64 holds none of these: a body full of them is something else, and would become millions of objects.
@@ -127,6 +186,11 @@ def _from_json(request: Request, max_bytes: int) -> bytes:
         raise BadRequest(
             'the value of "base64" is not base64: use the standard alphabet with padding and no "data:" before it'
         ) from None
+
+
+def _longest_json(max_bytes: int) -> int:
+    """Return how long JSON with a picture in base64 may be, which is the longest form of an upload, in bytes."""
+    return 4 * (max_bytes // 3 + 1) + FORM_OVERHEAD
 
 
 def _shown(name: str) -> str:

@@ -13,6 +13,7 @@ from recommender.publication import Publication
 from recommender.service import Recommender
 from recommender.settings import Settings
 from web.metrics import Metrics
+from web.uploads import UploadRoom
 
 _KEY = "sokkuri"
 
@@ -24,6 +25,7 @@ class Wiring:
     settings: Settings
     publication: Publication
     metrics: Metrics
+    uploads: UploadRoom
 
     def attach(self, app: Flask) -> None:
         """Make this the wiring of `app`."""

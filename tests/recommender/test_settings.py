@@ -25,6 +25,7 @@ def test_each_field_has_its_variable() -> None:
         "SOKKURI_HOME": "/data/sokkuri",
         "SOKKURI_DATABASE": "sqlite:////data/catalogue.db",
         "SOKKURI_MAX_BYTES": "1000",
+        "SOKKURI_MAX_UPLOADS": "1500",
         "SOKKURI_MAX_PIXELS": "2000",
         "SOKKURI_ENGINE": "torch",
         "SOKKURI_THREADS": "3",
@@ -46,6 +47,7 @@ def test_each_field_has_its_variable() -> None:
         home=Path("/data/sokkuri"),
         database="sqlite:////data/catalogue.db",
         max_bytes=1000,
+        max_uploads=1500,
         max_pixels=2000,
         engine="torch",
         threads=3,
@@ -102,15 +104,20 @@ def test_an_unknown_setting_is_named() -> None:
     [
         *(
             (name, value)
-            for name in ("max_bytes", "max_pixels", "threads", "queue", "cache")
+            for name in ("max_bytes", "max_uploads", "max_pixels", "threads", "queue", "cache")
             for value in ("many", "-1", "1.5")
         ),
         ("threads", ""),
+        ("threads", "1025"),
+        ("threads", "99999999999"),
+        ("queue", "513"),
+        ("engine", "foo"),
+        ("engine", ""),
         *(("poll_seconds", value) for value in ("soon", "", "-0.5", "nan", "inf", "-inf")),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(name: str, value: str) -> None:
-    """A number that is none, is negative or is not finite is an error that names the variable and the value."""
+    """A number that is none, negative, not finite or too large, or an unknown engine is an error that names it."""
     variable = PREFIX + name.upper()
     with pytest.raises(SettingError, match=variable) as caught:
         Settings.from_env({variable: value})

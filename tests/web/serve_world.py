@@ -1,9 +1,10 @@
-"""The real server on a small world, for tests: `python -m tests.web.serve_world FOLDER` builds both and serves."""
+"""The real server on a small world, for tests: `python -m tests.web.serve_world FOLDER [MAX_UPLOADS]` makes both."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from flask import Flask
@@ -27,4 +28,7 @@ def loader(world: World) -> Callable[[], Flask]:
 
 if __name__ == "__main__":
     listener = listen("127.0.0.1", 0)
-    run(loader(build(Path(sys.argv[1]))), listener, {"workers": 1, "threads": 48}, f"port {listener.getsockname()[1]}")
+    world = build(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        world = replace(world, settings=replace(world.settings, max_uploads=int(sys.argv[2])))
+    run(loader(world), listener, {"workers": 1, "threads": 48}, f"port {listener.getsockname()[1]}")

@@ -138,3 +138,19 @@ def test_label_mismatch_is_503(app: Flask) -> None:
     with app.test_request_context():
         explained = explain(LabelMismatch("the labels differ"))
     assert (explained.problem.name, explained.headers) == ("no-model", {"Retry-After": "5"})
+
+
+def test_damage_is_told_as_damage(own_world: World) -> None:
+    """A published file that is damaged is named, with its remedy; nobody is told that nothing was published."""
+    (file,) = (own_world.settings.home / "snapshots" / "s1").glob("*.faiss")
+    file.write_bytes(b"x" + file.read_bytes()[1:])
+    with own_world.publication() as publication:
+        client = create_app(own_world.settings, publication).test_client()
+        page, document = client.get("/"), client.get("/readyz")
+    assert (page.status_code, document.status_code) == (503, 503)
+    assert document.get_json()["type"] == "/api/problems/damaged"
+    assert file.name in document.get_json()["detail"]
+    assert "What was published is damaged" in page.text
+    assert file.name in page.text
+    assert "sokkuri train" not in page.text
+    assert int(page.headers["Retry-After"]) > 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -52,8 +54,9 @@ def test_silence_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     with server, client:
         server.deadline = monotonic() + 60
         started = monotonic()
-        with pytest.raises(ConnectionResetError, match="stopped sending"):
+        with pytest.raises(ConnectionResetError, match="stopped sending") as caught:
             server.recv(1)
+        assert caught.value.errno == errno.ECONNRESET  # gunicorn logs a traceback of any other
         assert monotonic() - started < 2
 
 
@@ -64,3 +67,29 @@ def test_looking_without_waiting_is_left_alone() -> None:
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
             server.recv(1)
+
+
+def test_silence_ends_earlier_where_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While others stand in line, a client that stops sending is let go at once."""
+    monkeypatch.setattr(worker, "HURRIED_SECONDS", 0.1)
+    server, client = socket.socketpair()
+    with PatientSocket(fileno=server.detach(), crowded=lambda: True) as hurried, client:
+        started = monotonic()
+        with pytest.raises(ConnectionResetError, match="stopped sending"):
+            hurried.recv(1)
+        assert monotonic() - started < 2
+
+
+def test_an_answer_that_nobody_takes_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A client that asks for much and reads nothing loses its connection, be it a page or a file."""
+    monkeypatch.setattr(worker, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "STALLED_SECONDS", 0.1)
+    (tmp_path / "file").write_bytes(bytes(10_000_000))
+    for send in (PatientSocket.sendall, PatientSocket.sendfile):
+        server, client = pair()
+        with server, client, (tmp_path / "file").open("rb") as file:
+            started = monotonic()
+            with pytest.raises(ConnectionResetError, match=r"take|taking") as caught:
+                send(server, file if send is PatientSocket.sendfile else file.read())
+            assert monotonic() - started < 2
+            assert caught.value.errno == errno.ECONNRESET

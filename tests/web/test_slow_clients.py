@@ -1,0 +1,217 @@
+"""The real server among clients that are slow, silent, greedy or confused: others get answers; its log stays short."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.web.test_server import API, running
+from tests.web.world import draw
+from web.worker import Watched
+
+pytestmark = pytest.mark.slow
+
+LARGE = 2_000_000
+"""What the world lets a picture have, in bytes."""
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Serve a small world that holds 4 MB of uploads at once; yield the process and its port."""
+    folder = str(tmp_path_factory.mktemp("served"))
+    with running("-m", "tests.web.serve_world", folder, str(2 * LARGE)) as (process, line):
+        yield process, int(line.split()[-1])
+
+
+@pytest.fixture
+def port(server: tuple[subprocess.Popen[str], int]) -> int:
+    """Return the server's port."""
+    return server[1]
+
+
+def head(length: int, path: str = API) -> bytes:
+    """Return the header of an upload."""
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def connect(stack: ExitStack, port: int, sent: bytes = b"") -> socket.socket:
+    """Open a connection and send something on it."""
+    connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+    connection.sendall(sent)
+    return connection
+
+
+@contextmanager
+def quick(seconds: float = 1.0) -> Iterator[None]:
+    """Assert that what is done inside takes no longer."""
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < seconds
+
+
+def told(connection: socket.socket) -> bytes:
+    """Read until the server ends the connection."""
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def healthy(port: int) -> None:
+    """Ask whether the server is alive, on a connection of its own."""
+    assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", HEALTH[:20], head(9999) + b"x"], ids=["silent", "header", "body"])
+def test_slow_clients_shut_nobody_out(port: int, sent: bytes) -> None:
+    """Of 300 connections that say nothing, half a header or a byte of a body, none delays the health check."""
+    with ExitStack() as stack:
+        for _ in range(300):
+            connect(stack, port, sent)
+        for _ in range(3):
+            with quick():
+                healthy(port)
+
+
+def test_too_many_that_send_a_body_are_told_so(port: int) -> None:
+    """Whoever finds not even a place in line to send a picture is told at once to come back."""
+    with ExitStack() as stack:
+        waiting = [connect(stack, port, head(9999) + b"x") for _ in range(230)]
+        with quick():
+            answers = told(waiting[-1])
+    assert answers.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 5\r\n" in answers
+    length = int(answers.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    assert len(answers.partition(b"\r\n\r\n")[2]) == length
+
+
+def test_uploads_that_would_not_fit_are_refused_unread(port: int) -> None:
+    """A large upload beside one that still arrives gets 503 before it is sent; a usual picture gets its answer."""
+    url = f"http://127.0.0.1:{port}{API}"
+    with ExitStack() as stack:
+        connect(stack, port, head(LARGE) + b"x")
+        time.sleep(0.2)
+        for path in (API, "/"):
+            with quick():
+                refused = connect(stack, port, head(LARGE, path)).recv(65536)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: 5\r\n" in refused
+        chunks = (part for part in (draw(0)[:100], draw(0)[100:]))
+        assert requests.post(url, data=chunks, headers={"Content-Type": "image/png"}, timeout=20).status_code == 503
+        assert requests.post(url, data=draw(0), headers={"Content-Type": "image/png"}, timeout=20).status_code == 200
+    large = draw(0) + bytes(LARGE - len(draw(0)))
+    deadline = time.monotonic() + 5
+    while (
+        answer := requests.post(url, data=large, headers={"Content-Type": "image/png"}, timeout=20)
+    ).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", [API, "/", "/api/v1/shows"])
+@pytest.mark.parametrize(
+    "body", [b"zzz\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n", b"5;\x01\r\nhello\r\n0\r\n\r\n"]
+)
+def test_wrong_chunks(port: int, path: str, body: bytes) -> None:
+    """A body in pieces that are none is the client's mistake, which is told in a sentence, and ends the connection."""
+    sent = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with ExitStack() as stack, quick():
+        answer = told(connect(stack, port, sent.encode() + body))
+    assert answer.count(b"HTTP/1.1 ") == 1
+    if path == "/api/v1/shows":
+        assert answer.startswith(b"HTTP/1.1 405 ")
+    else:
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"chunked" in answer
+
+
+def test_requests_arrive_as_they_like(port: int) -> None:
+    """A header in pieces, two requests at once, and an empty line before one are all answered."""
+    with ExitStack() as stack:
+        connection = connect(stack, port, b"\r\n")
+        for place in range(0, len(HEALTH), 7):
+            connection.sendall(HEALTH[place : place + 7])
+            time.sleep(0.01)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(
+            HEALTH + head(len(draw(0))) + draw(0) + HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        )
+        answers = told(connection)
+    assert answers.count(b"HTTP/1.1 200 ") == 3
+    assert b"red-sea/ada" in answers
+
+
+def test_an_endless_header_is_refused(port: int) -> None:
+    """A header of a hundred thousand bytes ends the connection, with the status that says why."""
+    with ExitStack() as stack, quick():
+        connection = connect(stack, port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 431 ")
+
+
+def test_silence_ends_and_the_oldest_gives_way() -> None:
+    """What is watched ends after its time, earlier where too many come, and is told apart from what was taken."""
+    ended: list[Watching] = []
+    with selectors.DefaultSelector() as poller, ExitStack() as stack:
+        watched = Watched(poller, 0.1, 2, ended.append)
+        pairs = [stack.enter_context(Watching()) for _ in range(4)]
+        for one in pairs[:3]:
+            watched.add(one, lambda *_: None)
+        assert ended == pairs[:1]
+        watched.take(pairs[1])
+        watched.expire()
+        assert ended == pairs[:1]
+        time.sleep(0.11)
+        watched.add(pairs[3], lambda *_: None)
+        watched.expire()
+        assert ended == [pairs[0], pairs[2]]
+        assert pairs[3] in watched
+
+
+class Watching:
+    """A connection with both its ends."""
+
+    def __init__(self) -> None:
+        self.sock, self._other = socket.socketpair()
+
+    def __enter__(self) -> Watching:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.sock.close()
+        self._other.close()
+
+
+@pytest.mark.parametrize(("name", "value"), [("ENGINE", "foo"), ("THREADS", "99999999999"), ("QUEUE", "1000000")])
+def test_a_wrong_setting_ends_the_server(tmp_path: Path, name: str, value: str) -> None:
+    """`serve` with a setting that makes no sense ends with one line that names it; it would answer nothing for ever."""
+    environment = os.environ | {f"SOKKURI_{name}": value}
+    command = [sys.executable, "-c", "from recommender.cli import main; main()", "serve", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--home", str(tmp_path)], check=False, env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f"SOKKURI_{name}" in done.stderr
+
+
+def test_the_log_is_short(server: tuple[subprocess.Popen[str], int]) -> None:
+    """After all of that the server ends on a signal as ever, and has logged no traceback."""
+    process, port = server
+    healthy(port)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""

@@ -18,6 +18,7 @@ from threading import Lock
 from time import time
 from typing import Any, Literal
 
+from indexer.collect.addresses import normal
 from recommender.errors import BuildError
 
 FOLDER = ".sokkuri"
@@ -319,6 +320,14 @@ def digest_of(address: str) -> str:
     return hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
 
 
+def _in_one_form(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a line with its addresses as they are written by now: earlier versions took them as pages have them."""
+    for name in ("address", "to"):
+        if isinstance(line.get(name), str):
+            line[name] = normal(line[name])
+    return line
+
+
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the whole lines of a journal; a damaged one counts for nothing."""
     try:
@@ -329,6 +338,6 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 except ValueError:
                     continue
                 if isinstance(found, dict) and "event" in found:
-                    yield found
+                    yield _in_one_form(found)
     except FileNotFoundError:
         return

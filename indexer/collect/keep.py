@@ -96,7 +96,7 @@ class Keeper:
             self._take_back(filed.path)
             return Duplicate(other.picture, NEAR)
         row = self._row(source, reference, answer, filed)
-        self._write(row, image, answer)
+        self._write(row, image, answer, reference.saved_from)
         self._journal.kept(filed, replaces=other.picture if other else "")
         self._likenesses.add(picture, filed.hash, ratio, colours)
         if other:
@@ -134,12 +134,13 @@ class Keeper:
             author=reference.credit.author,
         )
 
-    def _write(self, row: CollectedRow, image: DecodedImage, answer: Answer) -> None:
+    def _write(self, row: CollectedRow, image: DecodedImage, answer: Answer, saved_from: str) -> None:
         """Write sidecar and picture, in this order: no picture is ever without its provenance."""
         file = self._root / row.path
         told = {
             **{name: value for name, value in asdict(row).items() if name not in ("library", "path", "picture")},
             "served_by": answer.address if answer.address != row.address else "",
+            "saved_from": saved_from,
             "modified": answer.headers.get("Last-Modified", ""),
             "media_type": answer.kind,
             "sha256": row.picture,
@@ -184,14 +185,14 @@ def rows_of_sidecars(root: Path) -> list[CollectedRow]:
     return [row for path in paths if (row := row_of_sidecar(root, path))]
 
 
-def served_by(root: Path, path: str) -> str:
-    """Return the address that a picture came from in the end, if redirects led there; nothing where none is noted."""
+def further_addresses(root: Path, path: str) -> list[str]:
+    """Return what only a sidecar has: the address that redirects led to, and that of the page before it was saved."""
     try:
         told = json.loads(sidecar_of(root / path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    found = told.get("served_by") if isinstance(told, dict) else ""
-    return found if isinstance(found, str) else ""
+        return []
+    found = [told.get(name) for name in ("served_by", "saved_from")] if isinstance(told, dict) else []
+    return [one for one in found if isinstance(one, str) and one]
 
 
 def remove_picture(root: Path, path: str) -> None:

@@ -64,7 +64,7 @@ class Visits:
         report.pages += 1
         try:
             with stumbling():
-                gallery = gallery_of(page, source, name=f"file:{file.name}")
+                gallery = gallery_of(page, source, name=source.name_of(file))
         except FetchFailed as error:
             report.trouble(str(file), "failed", error.why, str(error))
             return

@@ -19,7 +19,7 @@ import numpy as np
 
 from indexer.collect.addresses import beginning, normal
 from indexer.collect.answers import AnswerShelf
-from indexer.collect.journal import FOLDER, Journal, mentions
+from indexer.collect.journal import FOLDER, Journal, copies_of, mentions
 from indexer.collect.keep import further_addresses, remove_picture, rows_of_sidecars, sidecar_of
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
@@ -145,7 +145,8 @@ def forget(
                 pictures, 0, removed, 0, 0, tuple(holders), None, dry_run=True, reports=False, missing=missing
             )
         # From here on no collector lets them in again, whatever stops this.
-        catalogue.remember_forgotten(pictures, now())
+        copies = {one for library in told if picture for one in copies_of(Path(library), {picture})}
+        catalogue.remember_forgotten([*pictures, *sorted(copies)], now())
         snapshot = _publish_without(settings, catalogue, pictures, holders)
         catalogue.drop_snapshots(holders)
         for folder in holders:

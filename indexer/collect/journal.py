@@ -204,9 +204,10 @@ class Journal:
         """Note that an address could not be had in this run."""
         self._append({"event": "failed", "address": address, "reason": why, "what": what})
 
-    def same(self, address: str, picture: str, how: str) -> None:
-        """Note that an address gave a picture that is, or is nearly, one that is kept."""
-        self._append({"event": "same", "address": address, "picture": picture, "reason": how, "what": how})
+    def same(self, address: str, picture: str, how: str, own: str = "") -> None:
+        """Note that an address gave a picture that is, or is nearly, one that is kept; `own` is its own id."""
+        line = {"event": "same", "address": address, "picture": picture, "reason": how, "what": how}
+        self._append(line | ({"own": own} if own else {}))
 
     def kept(self, filed: Filed, replaces: str = "") -> None:
         """Note that a picture was filed, in the place of a smaller one perhaps."""
@@ -294,6 +295,22 @@ class Journal:
                     whole += len(line)
         if whole < size:
             os.truncate(self._file, whole)
+
+
+def copies_of(library: Path, pictures: set[str]) -> set[str]:
+    """Return the ids of what a library's journal knows as nearly the same as some pictures: the smaller copies.
+
+    Those that went for a larger one count, and those that were passed over. The journal is only read.
+    """
+    lines = list(_lines(library / FOLDER / "journal.jsonl"))
+    state = _State()
+    for line in lines:
+        with suppress(KeyError, TypeError):
+            state.take(line)
+    family = set(pictures)
+    while more := {one for one, other in state.replaced.items() if other in family} - family:
+        family |= more
+    return (family | {line["own"] for line in lines if line.get("own") and line.get("picture") in family}) - pictures
 
 
 def mentions(library: Path, pictures: set[str], concerns: Callable[[str], bool]) -> bool:

@@ -33,10 +33,14 @@ _RULES = {TooLarge: "too large", TooSmall: "too small", UnsupportedFormat: "not 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A picture that is not kept, because `picture` is; `how` says how much alike they are."""
+    """A picture that is not kept, because `picture` is; `how` says how much alike they are.
+
+    `own` is the id that it has itself, where that is another one.
+    """
 
     picture: str
     how: str
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Keeper:
         other = self._journal.picture(twin) if twin else None
         if other and other.width * other.height >= image.width * image.height:
             self._take_back(filed.path)
-            return Duplicate(other.picture, NEAR)
+            return Duplicate(other.picture, NEAR, picture)
         row = self._row(source, reference, answer, filed)
         self._write(row, image, answer, reference.saved_from)
         self._journal.kept(filed, replaces=other.picture if other else "")

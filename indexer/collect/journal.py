@@ -85,9 +85,9 @@ class _State:
         elif event == "moved":
             self.known[address] = replace(before or Known("asked"), moved=line["to"])
         elif event == "asked":
-            self.known[address] = Known(
-                "asked", fails=before.fails if before else 0, moved=before.moved if before else ""
-            )
+            failed = before if before and before.fails else Known("asked")  # why counts, should it pass
+            moved = before.moved if before else ""
+            self.known[address] = Known("asked", failed.reason, failed.what, fails=failed.fails, moved=moved)
         elif event == "troubled":
             self.known.pop(address, None)
             if before and before.fails:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from indexer.collect.answers import Answer
 from indexer.collect.galleries import PictureReference
@@ -108,6 +109,12 @@ class Keeper:
             remove_picture(self._root, other.path)
         return Kept(row, other.path if other else "")
 
+    def complete(self, path: str, saved_from: str) -> None:
+        """Note where a page was saved from, if an earlier version filed its picture and did not. Raises OSError."""
+        told = _told(self._root, path)
+        if saved_from and str(told.get("page", "")).startswith("file:") and "saved_from" not in told:
+            _put(sidecar_of(self._root / path), _json(told | {"saved_from": saved_from}))
+
     def _take_back(self, path: str) -> None:
         """Remove what a run wrote that was killed before it could note it: meanwhile there is a larger picture."""
         if sidecar_of(self._root / path).exists():
@@ -155,7 +162,7 @@ class Keeper:
         }
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            _put(sidecar_of(file), json.dumps(told, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            _put(sidecar_of(file), _json(told))
             _put(file, answer.data)
         except OSError as error:
             with suppress(OSError):
@@ -191,12 +198,22 @@ def rows_of_sidecars(root: Path) -> list[CollectedRow]:
 
 def further_addresses(root: Path, path: str) -> list[str]:
     """Return what only a sidecar has: the address that redirects led to, and that of the page before it was saved."""
+    told = _told(root, path)
+    found = [told.get(name) for name in ("served_by", "saved_from")]
+    return [one for one in found if isinstance(one, str) and one]
+
+
+def _told(root: Path, path: str) -> dict[str, Any]:
+    """Return what a picture's sidecar says; nothing where there is none that can be read."""
     try:
         told = json.loads(sidecar_of(root / path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return []
-    found = [told.get(name) for name in ("served_by", "saved_from")] if isinstance(told, dict) else []
-    return [one for one in found if isinstance(one, str) and one]
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _json(told: Mapping[str, Any]) -> bytes:
+    return json.dumps(told, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def remove_picture(root: Path, path: str) -> None:

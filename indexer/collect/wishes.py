@@ -82,7 +82,7 @@ class Wishes:
         elif self._desk.is_forgotten(key):
             self._lose(number, key, FetchRefused(FORGOTTEN, "the picture was forgotten on demand"))
         elif known and known.fate in DECIDED and not self._may_pass(wish, _refusal(known)):
-            self._recall(number, key, known)
+            self._recall(wish, known)
         elif link.startswith(("data:", "file:")):
             self._keep_local(wish, link)
         elif not self._from_shelf(wish):
@@ -144,8 +144,9 @@ class Wishes:
         elif isinstance(error, FetchFailed):
             self._desk.reports[number].fail(key, error.why, str(error))
 
-    def _recall(self, number: int, key: str, known: Known) -> None:
+    def _recall(self, wish: Wish, known: Known) -> None:
         """Count a picture whose fate an earlier run decided."""
+        number, key = wish.source, wish.reference.address
         report = self._desk.reports[number]
         filed = self._desk.journal.picture(known.picture) if known.picture else None
         report.stands = report.stands or is_of_the_web(key)
@@ -156,6 +157,7 @@ class Wishes:
             if (self._desk.into / filed.path).exists():
                 report.kept += 1
                 self._counted[filed.path] = (number, False)
+                self._desk.keeper.complete(filed.path, wish.reference.saved_from)
             else:
                 self._lose(number, key, FetchRefused("removed by hand", "its file is gone from the library"))
         else:

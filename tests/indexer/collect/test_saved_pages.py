@@ -68,6 +68,19 @@ def test_the_address_that_a_page_was_saved_from(place: Place, head: str, keys: d
         assert place.run().sources[0].refused == {"forgotten on demand": 2}
 
 
+def test_what_an_earlier_version_collected_is_found_too(place: Place) -> None:
+    """Its sidecars do not say where a page was saved from: the next run that sees the page notes it."""
+    place.sources(_page(place, "page.html", f"<!-- saved from url=(0032){SEARCH} -->"))
+    place.run()
+    for file in place.library.glob("*/*/*.json"):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        del told["saved_from"]
+        file.write_text(json.dumps(told), encoding="utf-8")
+    assert place.run().sources[0].kept == 2
+    assert _told(place) == [("file:page.html", SEARCH)] * 2
+    assert _forget(place, SEARCH) == 2
+
+
 def test_pages_of_one_name_in_two_folders(place: Place) -> None:
     """Each is called by its path from where the list lies, and can be forgotten without the other."""
     place.sources(_page(place, "a/page.html"), _page(place, "b/page.html"))

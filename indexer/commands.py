@@ -488,9 +488,15 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
 
 @click.command(
     epilog="\b\nExamples:\n  sokkuri forget --source https://gallery.example/ann/\n"
+    "  sokkuri forget --source file:saved/luffy.html\n"
     "  sokkuri forget --picture 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --dry-run"
 )
-@click.option("--source", default="", help="Forget what came from addresses, or pages, that begin with this.")
+@click.option(
+    "--source",
+    default="",
+    help="Forget what came from addresses, or pages, that begin with this; `file:saved/luffy.html` is a saved page, by "
+    "its path from where SOURCES.toml lies.",
+)
 @click.option(
     "--picture",
     default="",
@@ -518,7 +524,10 @@ def forget(
     from indexer.collect.forget import names_a_source
 
     if source and not names_a_source(source):
-        raise click.UsageError("--source takes an address with its host, such as https://gallery.example/ann/")
+        raise click.UsageError(
+            "--source takes an address with its host, such as https://gallery.example/ann/, or a saved page, such as "
+            "file:saved/luffy.html"
+        )
     if bool(source) == bool(picture):
         raise click.UsageError("name either --source ADDRESS-PREFIX or --picture ID")
     settings = settings_of(home)

@@ -107,9 +107,10 @@ def _gone_through(desk: Desk) -> CollectReport:
     with _written(desk.into), desk.stops, progress("collecting") as told:
         desk.keeper.sweep()
         desk.shelf.sweep(desk.journal.settled())
-        _Run(desk).go(told)
+        run = _Run(desk)
+        run.go(told)
     offline = ""
-    if desk.lanes.trouble and not desk.lanes.reached:
+    if run.is_offline:
         offline = (
             f"no host can be reached ({desk.lanes.trouble}): is there a network? What is collected already stays, and "
             "the next run goes on"
@@ -154,6 +155,7 @@ class _Run:
         self._wishes = Wishes(desk)
         self._visits = Visits(desk, self._wishes)
         self._done = 0
+        self.is_offline = False
 
     def go(self, told: Told) -> None:
         """Visit every source to its end. KeyboardInterrupt ends it once the hosts' last answers are filed."""
@@ -168,12 +170,39 @@ class _Run:
             while lanes.open:
                 self._settle(lanes.next())
                 told(self._done, self._done + lanes.open)
+            self.is_offline = self._has_no_network()
+            if not self.is_offline:
+                self._visits.blame()
         finally:
             lanes.stop()
             while not lanes.outcomes.empty():
                 with suppress(SokkuriError, OSError):  # something else ends the run already, and is told
                     self._settle(lanes.next())
             self._desk.provenance.finish()
+        self._count_what_stays()
+
+    def _has_no_network(self) -> bool:
+        """Tell whether it looks as if there were no network: no host that was needed could be reached.
+
+        One host alone is no sign of it where other sources needed none, as everything of theirs is here already; nor is
+        one that could not be reached before, when others could.
+        """
+        lanes = self._desk.lanes
+        if lanes.reached:
+            return False
+        hosts = lanes.unreachable - self._visits.dead_before
+        others_stand = any(report.stands and not report.asked for report in self._desk.reports)
+        return len(hosts) > (1 if others_stand else 0)
+
+    def _count_what_stays(self) -> None:
+        """Count the files that earlier runs left and that this one did not find: nothing but `forget` removes them."""
+        reports = {report.name: report for report in reversed(self._desk.reports)}
+        labels = {report.label: report for report in reversed(self._desk.reports)}
+        shown, names = self._wishes.shown, self._desk.provenance.sources()
+        for filed in self._desk.journal.filed():
+            report = reports.get(names.get(filed.path, "")) or labels.get(filed.path.rpartition("/")[0])
+            if report and filed.picture not in shown and (self._desk.into / filed.path).exists():
+                report.stays += 1
 
     def _settle(self, outcome: Outcome) -> None:
         self._done += 1

@@ -71,6 +71,11 @@ class Desk:
         """Tell whether an address, or the one that it is known to lead to, was forgotten on demand."""
         return any(map(self.journal.is_forgotten, {address, self.followed(address)}))
 
+    def ask(self, number: int, job: Job) -> None:
+        """Have a host asked for something that a source needs."""
+        self.reports[number].asked = True
+        self.lanes.add(job)
+
     def led_on(self, job: Job, result: Result) -> Job | Result:
         """Return the job that a redirect makes of another, or what speaks against it; any other result as it is.
 

@@ -18,6 +18,7 @@ from requests import RequestException, Response, Session
 from requests.exceptions import ConnectTimeout, ReadTimeout, SSLError
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
+from indexer.collect.addresses import normal
 from indexer.collect.answers import KEPT_HEADERS, LONGEST_ADDRESS, Answer
 from indexer.collect.borders import GuardedAdapter
 from indexer.collect.manners import retry_after
@@ -177,7 +178,7 @@ def _target(address: str, response: Response) -> str:
     try:
         found = urljoin(address, place).partition("#")[0]
         if len(found) <= LONGEST_ADDRESS and urlsplit(found).port != 0:
-            return found
+            return normal(found)
     except ValueError:
         pass
     raise FetchFailed(BROKEN, "the redirect leads to no address")

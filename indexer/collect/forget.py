@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from indexer.collect.addresses import beginning, normal
 from indexer.collect.answers import AnswerShelf
-from indexer.collect.journal import FOLDER, Journal, mentions
-from indexer.collect.keep import remove_picture, rows_of_sidecars, served_by, sidecar_of
+from indexer.collect.journal import FOLDER, Journal, copies_of, mentions
+from indexer.collect.keep import further_addresses, remove_picture, rows_of_sidecars, sidecar_of
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
 from indexer.library import EXTENSIONS
@@ -105,7 +106,10 @@ def forget(
     `moved` is no folder, and Busy where a collector is at work in a library that holds any of it.
     """
     if source and not names_a_source(source):
-        raise BuildError(f"{source!r} names no source: it has to begin with http:// or https:// and name a host")
+        raise BuildError(
+            f"{source!r} names no source: it has to begin with http:// or https:// and name a host, or with file: and "
+            "name a saved page"
+        )
     named = _libraries(moved)
     known = [*catalogue.collected(), *(row for library in named for row in rows_of_sidecars(Path(library)))]
     rows = [row for row in known if row.picture == picture] if picture else _rows_from(known, catalogue, source)
@@ -114,7 +118,7 @@ def forget(
     places |= {(row.library, row.path) for row in rows}
     libraries = sorted({library for library, _ in places} | {row.library for row in known} | set(named))
     holders = _holders(settings, catalogue, pictures)
-    mine = {row.address for row in rows}
+    mine = {normal(row.address) for row in rows}
 
     def concerns(address: str) -> bool:
         return bool(address) and (address in mine or (bool(source) and comes_from(address, source)))
@@ -141,7 +145,8 @@ def forget(
                 pictures, 0, removed, 0, 0, tuple(holders), None, dry_run=True, reports=False, missing=missing
             )
         # From here on no collector lets them in again, whatever stops this.
-        catalogue.remember_forgotten(pictures, now())
+        copies = {one for library in told if picture for one in copies_of(Path(library), {picture})}
+        catalogue.remember_forgotten([*pictures, *sorted(copies)], now())
         snapshot = _publish_without(settings, catalogue, pictures, holders)
         catalogue.drop_snapshots(holders)
         for folder in holders:
@@ -172,7 +177,7 @@ def forget(
 def names_a_source(prefix: str) -> bool:
     """Tell whether a prefix names a scheme and a host, or a saved page (`file:luffy.html`), at least."""
     try:
-        parts = urlsplit(prefix)
+        parts = urlsplit(prefix.strip())
     except ValueError:
         return False
     return bool(parts.hostname if parts.scheme in ("http", "https") else parts.scheme == "file" and parts.path)
@@ -181,9 +186,9 @@ def names_a_source(prefix: str) -> bool:
 def comes_from(address: str, prefix: str) -> bool:
     """Tell whether an address begins with a prefix; one that ends within a host's name does not count for another.
 
-    Capital letters in the name of a host, and the port that its scheme stands for, make no difference.
+    However either of them is written, their one form (`addresses`) is compared.
     """
-    address, prefix = _plain(address), _plain(prefix)
+    address, prefix = normal(address), beginning(prefix)
     if not address.startswith(prefix):
         return False
     try:
@@ -191,16 +196,6 @@ def comes_from(address: str, prefix: str) -> bool:
     except ValueError:
         return False
     return not only_host or address[len(prefix) : len(prefix) + 1] in ("", "/", ":", "?", "#")
-
-
-def _plain(address: str) -> str:
-    """Return an address as RFC 3986 (6.2.2.1, 6.2.3) would have it compared."""
-    scheme, mark, rest = address.partition("://")
-    if not mark:
-        return address
-    end = next((place for place, letter in enumerate(rest) if letter in "/?#"), len(rest))
-    scheme, host = scheme.lower(), rest[:end].lower()
-    return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ''))}{rest[end:]}"
 
 
 def _libraries(folders: Sequence[Path]) -> list[str]:
@@ -212,13 +207,17 @@ def _libraries(folders: Sequence[Path]) -> list[str]:
 
 
 def _rows_from(known: Sequence[CollectedRow], catalogue: Catalogue, source: str) -> list[CollectedRow]:
-    """Return the rows whose picture's or page's address begins with a source, or led to one that does."""
+    """Return the rows whose picture's or page's address begins with a source, or led to, or was, one that does."""
     return [
         row
         for row in known
         if comes_from(row.address, source)
         or comes_from(row.page, source)
-        or any(comes_from(served_by(root, row.path), source) for root in _roots(row, catalogue))
+        or any(
+            comes_from(address, source)
+            for root in _roots(row, catalogue)
+            for address in further_addresses(root, row.path)
+        )
     ]
 
 
@@ -366,6 +365,6 @@ def _forget_addresses(
     finally:
         journal.close()
     shelf = AnswerShelf(library / FOLDER / "answers")
-    for address in {*gone, *(row.page for row in rows)}:
+    for address in {*gone, *(written for row in rows for written in (row.page, normal(row.page)))}:
         shelf.drop(address)
     return len(gone)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
+from indexer.collect.addresses import is_of_the_web, normal
 from indexer.collect.answers import LONGEST_ADDRESS
 from indexer.collect.credits import Credit, credit_of_figure, credit_of_object, credit_of_page, linked_data, within
 from indexer.collect.manners import AGENT, FOLLOWS_NOT, KEEPS_OUT, directives
@@ -65,13 +66,15 @@ class Page:
     """A page as it came: its bytes, its address, and the character set that the server called it by.
 
     `address` is where its relative links lead from; of a saved file that is its path as `file://`, unless the file or
-    its source knows the address it came from. `file` is the path of a saved file, as `file://`.
+    its source knows the address it came from. `file` is the path of a saved file, as `file://`, and `saved_from` the
+    address that the browser noted in it.
     """
 
     address: str
     data: bytes
     charset: str = ""
     file: str = ""
+    saved_from: str = ""
 
     @classmethod
     def saved(cls, file: Path, base: str = "") -> Page:
@@ -79,7 +82,8 @@ class Page:
         data = file.read_bytes()
         told = _SAVED_FROM.search(data[:2048])
         place = file.resolve().as_uri()
-        return cls(base or (told[1].decode("ascii", "replace") if told else place), data, file=place)
+        noted = told[1].decode("ascii", "replace") if told else ""
+        return cls(base or noted or place, data, file=place, saved_from=noted)
 
     @property
     def text(self) -> str:
@@ -105,11 +109,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PictureReference:
-    """A picture that a page shows: its address (`http:`, `https:`, `data:`, `file:`), its page's, and its credit."""
+    """A picture that a page shows: its address (`http:`, `https:`, `data:`, `file:`), its page's, and its credit.
+
+    Where the page is a saved one, `saved_from` is the address that it had on the web, as far as that is known.
+    """
 
     address: str
     page: str
     credit: Credit = NOBODY
+    saved_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,7 @@ class _Finds:
     whole: Credit
     judged_by_name: bool
     icon_side: int
+    saved_from: str = ""
     pictures: dict[str, PictureReference] = field(default_factory=dict)
     left_out: dict[str, LeftOut] = field(default_factory=dict)
 
@@ -151,12 +160,13 @@ class _Finds:
         known = self.pictures.get(address)
         if known:
             better = known.credit.or_else(credit) if known.credit != self.whole else credit.or_else(known.credit)
-            self.pictures[address] = PictureReference(address, self.page, better)
+            self.pictures[address] = replace(known, credit=better)
         elif rule := self._objection(address, sides):
             self.left_out.setdefault(address, LeftOut(address, rule))
         else:
             self.left_out.pop(address, None)  # small at one place of the page, large at another
-            self.pictures[address] = PictureReference(address, self.page, credit.or_else(self.whole))
+            whole = credit.or_else(self.whole)
+            self.pictures[address] = PictureReference(address, self.page, whole, self.saved_from)
 
     def address_of(self, link: str) -> str:
         """Return where a link leads: to the file beside a saved page, if there is one, wherever the page came from."""
@@ -194,6 +204,7 @@ def gallery_of(page: Page, source: Source, name: str = "") -> Gallery:
         whole=credit_of_page(soup, base).or_else(Credit(source.licence, source.author)),
         judged_by_name=not source.select,
         icon_side=source.min_side or ICON_SIDE,
+        saved_from=_saved_from(soup, page) if page.file else "",
     )
     if source.select:
         _take_elements(soup.select(source.select, limit=MOST_ELEMENTS), finds)
@@ -211,7 +222,7 @@ def gallery_of(page: Page, source: Source, name: str = "") -> Gallery:
 
 
 def resolved(link: str, base: str, *, local: bool = False) -> str:
-    """Return the whole address of a link, without its fragment; nothing where it leads to no picture.
+    """Return the whole address of a link in its one form (`addresses`); nothing where it leads to no picture.
 
     Only a saved file (`local`) may lead to files, and only to those in its own folder or below.
     """
@@ -228,7 +239,7 @@ def resolved(link: str, base: str, *, local: bool = False) -> str:
     except ValueError:
         return ""
     if parts.scheme in ("http", "https"):
-        return address.replace(" ", "%20") if host else ""
+        return normal(address) if host else ""
     if parts.scheme == "file" and local:
         folder = base.rpartition("/")[0] + "/"
         return address if address.startswith(folder) and ".." not in unquote(address).split("/") else ""
@@ -297,6 +308,15 @@ def _base(soup: BeautifulSoup, address: str) -> str:
         return address
     # A saved page that names its base was on the web; a page of the web may not lead into the file system.
     return base if scheme in ("http", "https") else address
+
+
+def _saved_from(soup: BeautifulSoup, page: Page) -> str:
+    """Return the address of the web that a saved page came from: as noted, or else as the page calls itself."""
+    if is_of_the_web(known := page.saved_from or page.address):
+        return normal(known)
+    named = [str(one["href"]) for one in soup.find_all("link", rel="canonical", href=True)]
+    named += [str(one["content"]) for one in soup.find_all("meta", property="og:url", content=True)]
+    return next((address for one in named if (address := resolved(one, "")) and is_of_the_web(address)), "")
 
 
 def _said(soup: BeautifulSoup) -> set[str]:

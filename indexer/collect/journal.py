@@ -18,6 +18,7 @@ from threading import Lock
 from time import time
 from typing import Any, Literal
 
+from indexer.collect.addresses import normal
 from recommender.errors import BuildError
 
 FOLDER = ".sokkuri"
@@ -84,9 +85,9 @@ class _State:
         elif event == "moved":
             self.known[address] = replace(before or Known("asked"), moved=line["to"])
         elif event == "asked":
-            self.known[address] = Known(
-                "asked", fails=before.fails if before else 0, moved=before.moved if before else ""
-            )
+            failed = before if before and before.fails else Known("asked")  # why counts, should it pass
+            moved = before.moved if before else ""
+            self.known[address] = Known("asked", failed.reason, failed.what, fails=failed.fails, moved=moved)
         elif event == "troubled":
             self.known.pop(address, None)
             if before and before.fails:
@@ -203,9 +204,10 @@ class Journal:
         """Note that an address could not be had in this run."""
         self._append({"event": "failed", "address": address, "reason": why, "what": what})
 
-    def same(self, address: str, picture: str, how: str) -> None:
-        """Note that an address gave a picture that is, or is nearly, one that is kept."""
-        self._append({"event": "same", "address": address, "picture": picture, "reason": how, "what": how})
+    def same(self, address: str, picture: str, how: str, own: str = "") -> None:
+        """Note that an address gave a picture that is, or is nearly, one that is kept; `own` is its own id."""
+        line = {"event": "same", "address": address, "picture": picture, "reason": how, "what": how}
+        self._append(line | ({"own": own} if own else {}))
 
     def kept(self, filed: Filed, replaces: str = "") -> None:
         """Note that a picture was filed, in the place of a smaller one perhaps."""
@@ -295,6 +297,22 @@ class Journal:
             os.truncate(self._file, whole)
 
 
+def copies_of(library: Path, pictures: set[str]) -> set[str]:
+    """Return the ids of what a library's journal knows as nearly the same as some pictures: the smaller copies.
+
+    Those that went for a larger one count, and those that were passed over. The journal is only read.
+    """
+    lines = list(_lines(library / FOLDER / "journal.jsonl"))
+    state = _State()
+    for line in lines:
+        with suppress(KeyError, TypeError):
+            state.take(line)
+    family = set(pictures)
+    while more := {one for one, other in state.replaced.items() if other in family} - family:
+        family |= more
+    return (family | {line["own"] for line in lines if line.get("own") and line.get("picture") in family}) - pictures
+
+
 def mentions(library: Path, pictures: set[str], concerns: Callable[[str], bool]) -> bool:
     """Tell whether a library's journal has a word of some pictures, or of the addresses that `concerns` names.
 
@@ -319,6 +337,14 @@ def digest_of(address: str) -> str:
     return hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
 
 
+def _in_one_form(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a line with its addresses as they are written by now: earlier versions took them as pages have them."""
+    for name in ("address", "to"):
+        if isinstance(line.get(name), str):
+            line[name] = normal(line[name])
+    return line
+
+
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the whole lines of a journal; a damaged one counts for nothing."""
     try:
@@ -329,6 +355,6 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 except ValueError:
                     continue
                 if isinstance(found, dict) and "event" in found:
-                    yield found
+                    yield _in_one_form(found)
     except FileNotFoundError:
         return

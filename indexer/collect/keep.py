@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from indexer.collect.answers import Answer
 from indexer.collect.galleries import PictureReference
@@ -33,10 +34,14 @@ _RULES = {TooLarge: "too large", TooSmall: "too small", UnsupportedFormat: "not 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A picture that is not kept, because `picture` is; `how` says how much alike they are."""
+    """A picture that is not kept, because `picture` is; `how` says how much alike they are.
+
+    `own` is the id that it has itself, where that is another one.
+    """
 
     picture: str
     how: str
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +99,21 @@ class Keeper:
         other = self._journal.picture(twin) if twin else None
         if other and other.width * other.height >= image.width * image.height:
             self._take_back(filed.path)
-            return Duplicate(other.picture, NEAR)
+            return Duplicate(other.picture, NEAR, picture)
         row = self._row(source, reference, answer, filed)
-        self._write(row, image, answer)
+        self._write(row, image, answer, reference.saved_from)
         self._journal.kept(filed, replaces=other.picture if other else "")
         self._likenesses.add(picture, filed.hash, ratio, colours)
         if other:
             self._likenesses.remove(other.picture)
             remove_picture(self._root, other.path)
         return Kept(row, other.path if other else "")
+
+    def complete(self, path: str, saved_from: str) -> None:
+        """Note where a page was saved from, if an earlier version filed its picture and did not. Raises OSError."""
+        told = _told(self._root, path)
+        if saved_from and str(told.get("page", "")).startswith("file:") and "saved_from" not in told:
+            _put(sidecar_of(self._root / path), _json(told | {"saved_from": saved_from}))
 
     def _take_back(self, path: str) -> None:
         """Remove what a run wrote that was killed before it could note it: meanwhile there is a larger picture."""
@@ -134,12 +145,13 @@ class Keeper:
             author=reference.credit.author,
         )
 
-    def _write(self, row: CollectedRow, image: DecodedImage, answer: Answer) -> None:
+    def _write(self, row: CollectedRow, image: DecodedImage, answer: Answer, saved_from: str) -> None:
         """Write sidecar and picture, in this order: no picture is ever without its provenance."""
         file = self._root / row.path
         told = {
             **{name: value for name, value in asdict(row).items() if name not in ("library", "path", "picture")},
             "served_by": answer.address if answer.address != row.address else "",
+            "saved_from": saved_from,
             "modified": answer.headers.get("Last-Modified", ""),
             "media_type": answer.kind,
             "sha256": row.picture,
@@ -150,7 +162,7 @@ class Keeper:
         }
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            _put(sidecar_of(file), json.dumps(told, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            _put(sidecar_of(file), _json(told))
             _put(file, answer.data)
         except OSError as error:
             with suppress(OSError):
@@ -184,14 +196,24 @@ def rows_of_sidecars(root: Path) -> list[CollectedRow]:
     return [row for path in paths if (row := row_of_sidecar(root, path))]
 
 
-def served_by(root: Path, path: str) -> str:
-    """Return the address that a picture came from in the end, if redirects led there; nothing where none is noted."""
+def further_addresses(root: Path, path: str) -> list[str]:
+    """Return what only a sidecar has: the address that redirects led to, and that of the page before it was saved."""
+    told = _told(root, path)
+    found = [told.get(name) for name in ("served_by", "saved_from")]
+    return [one for one in found if isinstance(one, str) and one]
+
+
+def _told(root: Path, path: str) -> dict[str, Any]:
+    """Return what a picture's sidecar says; nothing where there is none that can be read."""
     try:
         told = json.loads(sidecar_of(root / path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    found = told.get("served_by") if isinstance(told, dict) else ""
-    return found if isinstance(found, str) else ""
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _json(told: Mapping[str, Any]) -> bytes:
+    return json.dumps(told, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def remove_picture(root: Path, path: str) -> None:

@@ -57,8 +57,8 @@ _TEXTS = media_types("text/", "application/")
 class Lanes:
     """Asks many hosts at once. Jobs go in by `add`; `outcomes` gives what came of each, in no order.
 
-    `reached` tells whether any host could be spoken to, `trouble` what the first one that was in trouble said;
-    `requests` counts what hosts were asked for, robots.txt included.
+    `reached` tells whether any host could be spoken to, `trouble` what the first one that was in trouble said, and
+    `unreachable` which could not be spoken to; `requests` counts what hosts were asked for, robots.txt included.
     """
 
     def __init__(self, doors: Doors, memory: Memory, pause: Pause, clock: Clock | None = None) -> None:
@@ -77,6 +77,7 @@ class Lanes:
         self.open = 0
         self.reached = False
         self.trouble = ""
+        self.unreachable: set[str] = set()
         self.requests = 0
 
     def add(self, job: Job) -> None:
@@ -250,6 +251,9 @@ class Lanes:
         """Queue a job again, or give up: the job, or the whole host."""
         self.reached = self.reached or not trouble.unreachable
         self.trouble = self.trouble or f"{lane.host}: {trouble}"
+        if trouble.unreachable:
+            with self._lock:
+                self.unreachable.add(lane.host)
         origin = lane.origin(job.address)
         tries = job.tries + 1
         wait = trouble.wait if trouble.wait is not None else BACK_OFF * 4 ** (tries - 1)

@@ -27,12 +27,16 @@ _ROBOT = re.compile(r"\*|[a-z][a-z0-9_.-]*")
 """What may be a robot's name: the hour of an `unavailable_after` stands before a colon as well."""
 
 
+_GROUP = re.compile(r"^([ \t]*user-?agent[ \t]*:[^/#\r\n]*)/[^#\r\n]*", re.IGNORECASE | re.MULTILINE)
+"""The line that a group of rules begins with, where it names a version: only what stands before it counts."""
+
+
 class Robots:
     """What a robots.txt says (RFC 9309; wildcards, `Crawl-delay` and `Request-rate` are understood by Protego)."""
 
     def __init__(self, text: str) -> None:
-        self._rules = Protego.parse(text.removeprefix("\ufeff"))  # editors mark UTF-8 with it
-        self._text = text
+        text = text.removeprefix("\ufeff")  # editors mark UTF-8 with it
+        self._rules = Protego.parse(_GROUP.sub(r"\1", text))  # by product token alone (RFC 9309, 2.2.1)
 
     def allows(self, address: str) -> bool:
         """Tell whether an address may be asked for."""

@@ -37,6 +37,10 @@ class Provenance:
         if len(self._rows) >= ROWS_AT_ONCE:
             self.finish()
 
+    def sources(self) -> dict[str, str]:
+        """Return the name of the source of each file of the library."""
+        return {row.path: row.source for row in self._catalogue.collected(library=self._library)}
+
     def finish(self) -> None:
         """Write what is waiting."""
         if self._rows or self._gone:

@@ -32,7 +32,10 @@ class Line:
 class SourceReport:
     """What became of one source: all that are `found` are `kept`, `duplicate`, `refused` or `failed`.
 
-    Earlier runs count in, except for `new`, which are those that are kept since this run.
+    Earlier runs count in, except for `new`, which are those that are kept since this run. `stays` are pictures of
+    earlier runs that are still in the library although they were not found again, or are forbidden by now. `asked`
+    tells whether anything of this source was asked of a host, and `stands`, whether anything is here from the web
+    already that so was not.
     """
 
     name: str
@@ -42,6 +45,9 @@ class SourceReport:
     kept: int = 0
     new: int = 0
     duplicate: int = 0
+    stays: int = 0
+    asked: bool = False
+    stands: bool = False
     refused: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     lines: list[Line] = field(default_factory=list)
@@ -62,8 +68,8 @@ class SourceReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
-        counts = {name: getattr(self, name) for name in ("name", "label", "pages", "found", "kept", "new", "duplicate")}
-        return counts | {
+        names = ("name", "label", "pages", "found", "kept", "new", "duplicate", "stays")
+        return {name: getattr(self, name) for name in names} | {
             "refused": dict(self.refused),
             "failed": dict(self.failed),
             "lines": [line.to_json() for line in self.lines],
@@ -76,6 +82,11 @@ class SourceReport:
         lines = [f"{self.name}: {', '.join(parts)}"]
         if not self.kept:
             lines.append(f"! {self.name} yielded nothing: {self._why_nothing()}")
+        if self.stays:
+            lines.append(
+                f"  {self.stays} pictures of earlier runs were not found again, or are forbidden by now: they stay "
+                "until `sokkuri forget` removes them"
+            )
         lines += [f"  {line.outcome}: {line.address}: {line.what}" for line in self.lines[:LISTED]]
         if len(self.lines) > LISTED:
             lines.append(f"  and {len(self.lines) - LISTED} more (--json lists all)")
@@ -90,8 +101,9 @@ class SourceReport:
             return page.what if page else f"no picture on {self.pages} pages (try `select` with a CSS selector)"
         if self.duplicate == self.found:
             return "every picture is a duplicate of one that is kept"
-        reasons = Counter[str]() + self.refused + self.failed
-        return reasons.most_common(1)[0][0] if reasons else "nothing was kept"
+        reasons = self.refused + self.failed + Counter({"duplicates of pictures that are kept": self.duplicate})
+        reason, count = reasons.most_common(1)[0]
+        return reason if count == self.found else f"{reason} ({count} of {self.found})"
 
 
 @dataclass(frozen=True)
@@ -129,9 +141,10 @@ class CollectReport:
 
     def to_text(self) -> str:
         """Return the report for people."""
-        kept, new = (sum(getattr(source, name) for source in self.sources) for name in ("kept", "new"))
+        kept, new, stay = (sum(getattr(source, name) for source in self.sources) for name in ("kept", "new", "stays"))
         lines = [line for source in self.sources for line in source.to_lines()]
-        lines.append(f"{kept} pictures kept in {self.library}, {new} of them new; {self.requests} requests")
+        staying = f", and {stay} of earlier runs stay there" if stay else ""
+        lines.append(f"{kept} pictures kept in {self.library}, {new} of them new{staying}; {self.requests} requests")
         return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ Not here: what a page holds (`galleries`), and how it is fetched (`fetch`).
 
 from __future__ import annotations
 
+import os
 import tomllib
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from soupsieve import SelectorSyntaxError
 from soupsieve import compile as compile_selector
 
+from indexer.collect.addresses import is_of_the_web, normal
 from recommender.errors import BadSources
 from recommender.types import TYPE_NAMES
 
@@ -41,7 +43,8 @@ class Source:
     `pages` are addresses, and saved HTML files as `Path`; `base` is the address that a saved file's relative links
     refer to. `select` and `next` are CSS selectors, empty where the general rules serve; `max_pages` and `max_pictures`
     limit each start page and the whole source; a picture whose shorter side has fewer than `min_side` pixels is left
-    out. `licence` and `author` count where the page states none.
+    out. `licence` and `author` count where the page states none. `folder` is that of the list, below which saved
+    files are called by their paths.
     """
 
     name: str
@@ -60,6 +63,11 @@ class Source:
     min_side: int | None = None
     licence: str = ""
     author: str = ""
+    folder: Path = Path()
+
+    def name_of(self, file: Path) -> str:
+        """Return what a saved page is called in provenance: `file:` and its path from where the list lies."""
+        return f"file:{Path(os.path.relpath(file, self.folder)).as_posix()}"
 
     @property
     def label(self) -> str:
@@ -159,8 +167,8 @@ def _source(document: _Document, number: int) -> Source:
         if key not in table:
             raise document.error(f"the source lacks the key {key}", number)
     values["name"] = values.pop("id", "") or f"{values['show']}/{values['character']}"
-    folder = document.path.parent
-    values["pages"] = tuple(page if _is_address(page) else folder / page for page in values["pages"])
+    folder = values["folder"] = document.path.parent
+    values["pages"] = tuple(page if is_of_the_web(page) else folder / page for page in values["pages"])
     for page in values["pages"]:
         if isinstance(page, Path) and not _is_file(page):
             raise document.error(
@@ -259,10 +267,7 @@ def _pages(value: object) -> list[str]:
     if not isinstance(pages, list) or not pages:
         given = "an empty one" if pages == [] else _kind(value)
         raise _Wrong(f"has to be a list of addresses and saved HTML files, not {given}")
-    found = [_phrase(page) for page in pages]
-    for page in found:
-        if "://" in page:
-            _address(page)
+    found = [_address(page) if "://" in page else page for page in map(_phrase, pages)]
     return list(dict.fromkeys(found))
 
 
@@ -275,7 +280,7 @@ def _address(value: object) -> str:
         whole = False
     if not whole:
         raise _Wrong(f"{address!r} is no address: it has to begin with http:// or https:// and name a host")
-    return address
+    return normal(address)
 
 
 def _selector(value: object) -> str:
@@ -316,10 +321,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # its name is too long for any
         return False
-
-
-def _is_address(page: str) -> bool:
-    return page.lower().startswith(("http://", "https://"))
 
 
 _KEYS: dict[str, Callable[[object], Any]] = {

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from indexer.collect.answers import Answer
 from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, stumbling
-from indexer.collect.fetch import NOT_WANTED, PAGES, Question
+from indexer.collect.fetch import NOT_WANTED, PAGES, UNREACHABLE, Question
 from indexer.collect.galleries import PAGE_FORBIDS, LeftOut, Page, gallery_of
 from indexer.collect.jobs import Job, Outcome, fresh
+from indexer.collect.journal import Known
 from indexer.collect.keep import FORGOTTEN
 from indexer.collect.manners import FOLLOWS_NOT, directives_of, objection
 from indexer.collect.wishes import Wishes
@@ -49,6 +51,9 @@ class Visits:
         self._waiting: dict[str, list[Visit]] = {}
         self._visited: set[tuple[int, str]] = set()
         self._served: set[str] = set()
+        self._unreachable: dict[str, FetchFailed] = {}
+        self.dead_before: set[str] = set()
+        """The hosts of pages that could not be reached in an earlier run either, though there was a network."""
 
     def read_saved(self, number: int, file: Path) -> None:
         """Take the pictures of a saved page."""
@@ -64,7 +69,7 @@ class Visits:
         report.pages += 1
         try:
             with stumbling():
-                gallery = gallery_of(page, source, name=f"file:{file.name}")
+                gallery = gallery_of(page, source, name=source.name_of(file))
         except FetchFailed as error:
             report.trouble(str(file), "failed", error.why, str(error))
             return
@@ -82,17 +87,25 @@ class Visits:
             self._read(visit, stored)
             return
         known = desk.journal.known(final)
+        if known and known.fate == "failed" and known.reason == UNREACHABLE:
+            self.dead_before.add(urlsplit(final).hostname or "")
         if desk.is_forgotten(visit.address):
             desk.reports[visit.source].trouble(visit.address, "refused", FORGOTTEN, "the page was forgotten on demand")
-        elif known and known.fate == "failed" and known.fails >= MOST_FAILS and not desk.options.retry_failed:
+        elif known and not stored and self._has_failed(known):
             desk.reports[visit.source].trouble(visit.address, "failed", known.reason, failed_before(known))
         elif known and known.fate == "no page" and self._is_recent(known.when):
             desk.reports[visit.source].trouble(visit.address, "refused", known.reason, known.what)
         elif final in self._waiting:
             self._waiting[final].append(visit)
+            desk.reports[visit.source].asked = True
         else:
             self._waiting[final] = [visit]
-            desk.lanes.add(Job(self._question(final, stored), visit, urgent=True))
+            desk.ask(visit.source, Job(self._question(final, stored), visit, urgent=True))
+
+    def _has_failed(self, known: Known) -> bool:
+        """Tell whether a page that never was read has failed as often as it may."""
+        failed = known.fate == "failed" and known.fails >= MOST_FAILS
+        return failed and not self._desk.options.retry_failed
 
     def settle(self, outcome: Outcome) -> None:
         """Read a page that was asked for, or say why it cannot be."""
@@ -131,6 +144,8 @@ class Visits:
             self._waiting[target.address].extend(visits)
         else:
             self._waiting[target.address] = visits
+            for visit in visits:
+                desk.reports[visit.source].asked = True
             desk.lanes.add(target)
 
     def _is_fresh(self, stored: Answer) -> bool:
@@ -158,12 +173,20 @@ class Visits:
         """Note why a page cannot be had, or is none, unless it is its host that may not, or cannot, be asked.
 
         The first of the addresses is its own, the others led to it: where it is gone, they may lead to another by now.
+        Whether a host that cannot be reached counts is known at the end of the run (`blame`).
         """
+        if isinstance(error, FetchFailed) and error.why == UNREACHABLE:
+            self._unreachable[addresses[0]] = error
         if isinstance(error, FetchFailed) and not is_host_s(error):
             for address in addresses[:1] if may_pass(error) else dict.fromkeys(addresses):
                 self._desk.journal.failed(address, error.why, str(error))
         elif isinstance(error, FetchRefused) and not is_host_s(error):
             self._desk.journal.no_page(addresses[0], *_told(error), now())
+
+    def blame(self) -> None:
+        """Count it as failures of theirs that pages' hosts could not be reached: it was not for want of a network."""
+        for address, error in self._unreachable.items():
+            self._desk.journal.failed(address, error.why, str(error))
 
     def _note(self, visit: Visit, error: object) -> None:
         report = self._desk.reports[visit.source]
@@ -176,6 +199,7 @@ class Visits:
         """Take the pictures of a page, and visit the next one."""
         source, report = self._desk.sources[visit.source], self._desk.reports[visit.source]
         report.pages += 1
+        report.stands = True
         try:
             with stumbling():
                 gallery = gallery_of(Page(answer.address, answer.data, answer.charset), source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from indexer.collect.addresses import is_of_the_web
 from indexer.collect.answers import Answer
 from indexer.collect.brought import data_of, key_of, saved_bytes
 from indexer.collect.desk import MOST_FAILS, Desk, failed_before, is_host_s, stumbling
@@ -45,6 +46,8 @@ class Wishes:
         self._seen: list[set[str]] = [set() for _ in desk.sources]
         self._left_out = [0] * len(desk.sources)
         self._counted: dict[str, tuple[int, bool]] = {}
+        self.shown: set[str] = set()
+        """The pictures of the library that pages show, themselves or in smaller copies."""
 
     def take_all(self, number: int, gallery: Gallery, folder: Path | None = None) -> None:
         """Take the pictures of a page for a source; `folder` is that of a saved page."""
@@ -79,7 +82,7 @@ class Wishes:
         elif self._desk.is_forgotten(key):
             self._lose(number, key, FetchRefused(FORGOTTEN, "the picture was forgotten on demand"))
         elif known and known.fate in DECIDED and not self._may_pass(wish, _refusal(known)):
-            self._recall(number, key, known)
+            self._recall(wish, known)
         elif link.startswith(("data:", "file:")):
             self._keep_local(wish, link)
         elif not self._from_shelf(wish):
@@ -90,6 +93,7 @@ class Wishes:
         filed = self._desk.journal.picture(known.picture) if known and known.fate == "kept" else None
         if not known or not filed or filed.picture != known.picture:
             return False
+        self.shown.add(filed.picture)
         label = self._desk.sources[wish.source].label
         return not filed.path.startswith(f"{label}/") and (self._desk.into / filed.path).exists()
 
@@ -140,16 +144,20 @@ class Wishes:
         elif isinstance(error, FetchFailed):
             self._desk.reports[number].fail(key, error.why, str(error))
 
-    def _recall(self, number: int, key: str, known: Known) -> None:
+    def _recall(self, wish: Wish, known: Known) -> None:
         """Count a picture whose fate an earlier run decided."""
+        number, key = wish.source, wish.reference.address
         report = self._desk.reports[number]
         filed = self._desk.journal.picture(known.picture) if known.picture else None
+        report.stands = report.stands or is_of_the_web(key)
+        self.shown |= {filed.picture} if filed else set()
         if known.fate == "refused":
             self._lose(number, key, _refusal(known))
         elif known.fate == "kept" and filed and filed.picture == known.picture:
             if (self._desk.into / filed.path).exists():
                 report.kept += 1
                 self._counted[filed.path] = (number, False)
+                self._desk.keeper.complete(filed.path, wish.reference.saved_from)
             else:
                 self._lose(number, key, FetchRefused("removed by hand", "its file is gone from the library"))
         else:
@@ -173,7 +181,7 @@ class Wishes:
             return
         question = Question(final, self._desk.settings.max_bytes, self._desk.settings.fetch_seconds, ACCEPT, PICTURES)
         via = (address,) if final != address else ()
-        self._desk.lanes.add(Job(question, wish, via=via))
+        self._desk.ask(wish.source, Job(question, wish, via=via))
 
     def _given_up(self, address: str) -> FetchFailed | None:
         """Return why an address is not asked for again in this run, None where it may be."""
@@ -238,7 +246,7 @@ class Wishes:
                 self._note(wish, given_up, (wish.reference.address,))
                 return
             self._taken[target.address] = wish.source
-            self._desk.lanes.add(target)
+            self._desk.ask(wish.source, target)
 
     def _file(self, wish: Wish, answer: Answer, addresses: tuple[str, ...], shelved: str = "") -> None:
         """Keep a picture that is here, or was on the shelf, and note what became of every address that led to it."""
@@ -261,10 +269,11 @@ class Wishes:
             else:
                 self._note(wish, error, addresses)
             return
+        self.shown.add(kept.picture if isinstance(kept, Duplicate) else kept.row.picture)
         if isinstance(kept, Duplicate):
             report.duplicate += 1
             for address in dict.fromkeys(addresses):
-                self._desk.journal.same(address, kept.picture, kept.how)
+                self._desk.journal.same(address, kept.picture, kept.how, kept.own)
             return
         report.kept += 1
         report.new += 1

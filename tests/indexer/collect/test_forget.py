@@ -33,6 +33,7 @@ from recommender.snapshots import open_snapshot
 from recommender.types import PictureId
 from tests.fakes import SPACE
 from tests.indexer.collect.clocks import QuickClock
+from tests.indexer.collect.places import Host, Place, image, page
 from tests.pictures import saved
 from tests.web.world import World, build
 
@@ -379,11 +380,11 @@ class _Smaller(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer by the path."""
-        image = Image.open(io.BytesIO(picture(self.path)))
+        whole = Image.open(io.BytesIO(picture(self.path)))
         self.send_response(404 if self.path == "/robots.txt" else 200)
         self.send_header("Content-Type", "image/jpeg")
         self.end_headers()
-        self.wfile.write(saved(image.resize((image.width // 2, image.height // 2)), "JPEG", quality=90))
+        self.wfile.write(saved(whole.resize((whole.width // 2, whole.height // 2)), "JPEG", quality=90))
 
 
 @pytest.mark.parametrize("first", ["large", "small"])
@@ -421,3 +422,31 @@ def test_smaller_copies_of_a_forgotten_picture(tmp_path: Path, first: str, by: s
         assert again.failed == {}
         assert gallery.paths.count("/p/0-1.jpg") == 1
         smaller.shutdown()
+
+
+@pytest.mark.parametrize("order", [("large", "small"), ("small", "large"), ("small", "middle", "large")])
+@pytest.mark.parametrize("by", ["picture", "source"])
+def test_smaller_copies_stay_away_from_any_address(tmp_path: Path, order: tuple[str, ...], by: str) -> None:
+    """The bytes of a copy that was passed over, or went for a larger one, are known too, wherever they come from."""
+    place = Place(tmp_path)
+    sides = {"small": 100, "middle": 150, "large": 200}
+    whole = Image.open(io.BytesIO(picture("a", 200)))
+    files = {name: saved(whole.resize((side, side)), "JPEG", quality=90) for name, side in sides.items()}
+    with Host({f"/{name}.jpg": image(files[name]) for name in order}) as host:
+        for name in order:
+            host.answers["/"] = page(f"/{name}.jpg")
+            place.sources(f"{host.address}/")
+            place.run(refresh=True)
+        (kept,) = place.pictures()
+        assert kept.read_bytes() == files["large"]
+        with workplace(place.settings, "forget") as catalogue:
+            if by == "picture":
+                forget(place.settings, catalogue, picture=kept.stem)
+            else:
+                forget(place.settings, catalogue, source=f"{host.address}/large.jpg")
+        host.answers |= {f"/elsewhere/{name}": image(files[name]) for name in order}
+        host.answers["/"] = page(*(f"/elsewhere/{name}" for name in order))
+        (source,) = place.run(refresh=True).sources
+    refused = len(order) if by == "picture" else 1
+    assert source.refused == {"forgotten on demand": refused}
+    assert source.kept == (0 if by == "picture" else 1)

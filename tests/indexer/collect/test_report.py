@@ -17,6 +17,18 @@ def test_a_terminal_obeys_nothing_that_a_host_sent() -> None:
     text.encode()
 
 
+def test_the_most_frequent_reason_is_named() -> None:
+    """Where a source yielded nothing, what became of most of its pictures is said, duplicates included."""
+    report = SourceReport("a", "s/a", pages=1, found=21, duplicate=15)
+    for number in range(6):
+        report.refuse(f"http://x.example/{number}", "an icon by its size", "an icon by its size")
+    assert report.to_lines()[1] == "! a yielded nothing: duplicates of pictures that are kept (15 of 21)"
+    report.duplicate, report.found = 5, 11
+    assert report.to_lines()[1] == "! a yielded nothing: an icon by its size (6 of 11)"
+    report.duplicate, report.found = 0, 6
+    assert report.to_lines()[1] == "! a yielded nothing: an icon by its size"
+
+
 def test_what_yielded_nothing_is_counted() -> None:
     """Sources without a picture are named, some of them where they are many; where there are none nothing is said."""
     empty = [SourceReport(f"source-{number}", "s/a") for number in range(LISTED + 2)]

@@ -49,7 +49,7 @@ def test_a_source_is_read_with_its_defaults(file: Path) -> None:
 def test_capital_letters_of_a_scheme(file: Path) -> None:
     """An address is one however its scheme is written, and not the name of a file."""
     file.write_text(GOOD.replace("https://gallery", "HTTPS://gallery"), encoding="utf-8")
-    assert read_sources(file)[0].pages[0] == "HTTPS://gallery.example/luffy"
+    assert read_sources(file)[0].pages[0] == "https://gallery.example/luffy"
 
 
 def test_sources_of_one_character_are_told_apart(file: Path) -> None:

@@ -35,7 +35,7 @@ GUNICORN: dict[str, Any] = {
     "keepalive": 5,
     "loglevel": "warning",
     "accesslog": None,
-    "control_socket_disable": True,  # gunicorn 25.1 and later would open a socket in the user's home
+    "control_socket_disable": True,  # it would open a socket in the user's home
 }
 
 
@@ -102,9 +102,7 @@ def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int]
             # The descriptor belongs to gunicorn from here on, which closes it once it has its own.
             options["bind"] = f"fd://{listener.detach()}"
             for name, value in options.items():
-                # control_socket_disable is unknown to gunicorn before 25.1, which has nothing to switch off.
-                if name in self.cfg.settings:
-                    self.cfg.set(name, value)
+                self.cfg.set(name, value)
 
         def load(self) -> Flask:
             return load()

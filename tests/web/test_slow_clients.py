@@ -85,6 +85,16 @@ def test_slow_clients_shut_nobody_out(port: int, sent: bytes) -> None:
                 healthy(port)
 
 
+def test_who_does_not_hang_up_delays_nobody(port: int) -> None:
+    """Clients that got their last answer and leave their end open cost the server no time; it ends them by itself."""
+    with ExitStack() as stack:
+        asking = HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        done = [connect(stack, port, asking) for _ in range(20)]
+        with quick():
+            assert all(told(one).startswith(b"HTTP/1.1 200 ") for one in done)
+            healthy(port)
+
+
 def test_too_many_that_send_a_body_are_told_so(port: int) -> None:
     """Whoever finds not even a place in line to send a picture is told at once to come back."""
     with ExitStack() as stack:

@@ -16,7 +16,19 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import LISTEN, MAIN, SERVE_AT, NamedPath, home_option, json_option, named, one_line, settings_of
+from recommender.cli import (
+    LISTEN,
+    MAIN,
+    SERVE_AT,
+    NamedPath,
+    Number,
+    home_option,
+    json_option,
+    named,
+    one_line,
+    settings_of,
+    settings_of_home,
+)
 from recommender.errors import NoNetwork
 
 SHOWN_REJECTS = 10
@@ -223,18 +235,18 @@ def train(
 @click.option("--shots", default=4, show_default=True, type=click.IntRange(1), help="Drawings of each character.")
 @click.option("--patterns", default=2000, show_default=True, type=click.IntRange(0), help="Drawings of nobody.")
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(2), help="Views in a step.")
-@click.option("--rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--rate", default=1e-3, show_default=True, type=Number(0, min_open=True), help="Learning rate.")
 @click.option("--compile", "compiled", is_flag=True, help="Fuse what is computed: on a graphics card that is faster.")
 @click.option(
     "--start-at",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="The share of the drawings to wait for; the others join as they are drawn.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="How long to learn: the views of each phase are then shares of the time.  [default: until all views are seen]",
 )
 @click.option("--size", type=click.IntRange(32), help="The size to look at pictures with.  [default: the last phase's]")
@@ -380,7 +392,7 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
 )
 @click.option(
     "--target-recall",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     help="Share of the ten nearest pictures that the index of a large library is tuned to find.  [default: 0.99]",
 )
 @click.option(
@@ -557,8 +569,16 @@ def models(home: Path | None, *, as_json: bool) -> None:
 @click.argument("model")
 @home_option
 def use(model: str, home: Path | None) -> None:
-    """Choose the MODEL that the next reindex works with; what is served stays until then."""
-    with workplace(settings_of(home), "use") as catalogue:
+    """Choose the MODEL that the next reindex works with; what is served stays until then.
+
+    A whole model that lies in the home, but that its catalogue does not know, is taken in: the catalogue may be lost.
+    """
+    from indexer.strangers import take_in
+
+    settings = settings_of(home)
+    with workplace(settings, "use") as catalogue:
+        if take_in(settings, catalogue, model):
+            say(f"the catalogue did not know {model}: it does now")
         catalogue.use_model(model)
     say(f"{model} is in use from the next `sokkuri reindex LIBRARY` on")
 
@@ -568,7 +588,7 @@ def use(model: str, home: Path | None) -> None:
 @home_option
 def snapshots(home: Path | None, *, as_json: bool) -> None:
     """List the snapshots, newest first; a star marks the one that is published."""
-    with Catalogue(settings_of(home).database_url) as catalogue:
+    with Catalogue(settings_of_home(home).database_url) as catalogue:
         rows = catalogue.snapshots()
     if as_json:
         fields = ("id", "model", "space", "pictures", "characters", "shows", "created", "digest", "published")
@@ -592,7 +612,7 @@ def verify(home: Path | None, *, as_json: bool) -> None:
     """
     from indexer.verify import verify as run
 
-    settings = settings_of(home)
+    settings = settings_of_home(home)
     with workplace(settings, "verify") as catalogue:
         report = run(settings, catalogue)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
@@ -611,7 +631,7 @@ def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
     """
     from indexer.prune import prune as run
 
-    settings = settings_of(home)
+    settings = settings_of_home(home)
     with workplace(settings, "prune") as catalogue:
         report = run(settings, catalogue, dry_run=dry_run)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
@@ -624,7 +644,7 @@ def rollback(snapshot: str | None, home: Path | None) -> None:
     """Publish SNAPSHOT again; without one, the newest whole one that is older than the published."""
     from indexer.reindex import rollback as run
 
-    settings = settings_of(home)
+    settings = settings_of_home(home)
     with workplace(settings, "rollback") as catalogue:
         chosen = run(settings, catalogue, snapshot)
     say(f"published: {chosen.id} ({chosen.pictures} pictures, model {chosen.model})")

@@ -134,7 +134,9 @@ class _Material:
         limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
         with progress("reading pictures") as told:
             known = catalogue.files(str(root.resolve()))
-            library = scan(root, limits=limits, progress=told, known=known, wants=lambda _: False)
+            library = scan(
+                root, limits=limits, progress=told, known=known, wants=lambda _: False, without=settings.home
+            )
         numbers = numbers_of(model.hierarchy, library.entries)
         training = [library.entries[row] for row in _rows(model, library, numbers, "train", CALIBRATED)]
         rows = _rows(model, library, numbers, "validation", EXAMINED)

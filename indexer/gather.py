@@ -67,7 +67,7 @@ class Gatherer:
         """Scan a library, and embed its pictures and the views of those that `only` lets through. Raises BadLibrary."""
         with Embedder(self.backbone, self.table) as embedder:
             library = self._scanned(root, views, only, embedder)
-        self.catalogue.remember_files(str(root.resolve()), library.files)
+        self.catalogue.remember_files(str(root.resolve()), (*library.files, *library.unreachable))
         return Gathered(library, embedder.embedded)
 
     def _scanned(self, root: Path, views: Views, only: Callable[[PictureId], bool], embedder: Embedder) -> Library:
@@ -87,7 +87,15 @@ class Gatherer:
         with progress("reading pictures") as told:
             limits = Limits.of(self.settings, LIBRARY_LIMITS.min_side)
             known = self.catalogue.files(str(root.resolve()))
-            return scan(root, limits=limits, progress=told, visit=visit, known=known, wants=wants)
+            return scan(
+                root,
+                limits=limits,
+                progress=told,
+                visit=visit,
+                known=known,
+                wants=wants,
+                without=self.settings.home,
+            )
 
     def nothing(self) -> int:
         """Embed the pictures that show nobody. Returns how many were new."""

@@ -69,10 +69,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A picture that is left out, and why. Bytes of `path` that are not UTF-8 appear as escapes."""
+    """A picture that is left out, and why. Bytes of `path` that are not UTF-8 appear as escapes.
+
+    A folder that cannot be looked into stands for as many `pictures` as were known in it, and for one at least.
+    """
 
     path: str
     reason: str
+    pictures: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Library:
     `extras` are the further columns of the tables, by label: a show's folder name, or `<show>/<character>`. `files` is
     what the next scan should know, for `Catalogue.remember_files`: a row for each entry, in their order. It says when
     each file was examined, so that it has no say in whether two libraries are equal. `links` says where the pictures
-    are, by path, that lie outside the library, behind links that were followed.
+    are, by path, that lie outside the library, behind links that were followed. `unreachable` are rows of pictures that
+    were known behind what cannot be looked into now: to be remembered too, so that the next scan misses them as well.
     """
 
     root: Path
@@ -92,6 +97,7 @@ class Library:
     ignored: tuple[str, ...] = ()
     files: tuple[FileRow, ...] = field(default=(), compare=False)
     links: Mapping[str, Path] = field(default_factory=dict)
+    unreachable: tuple[FileRow, ...] = field(default=(), compare=False)
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
@@ -110,14 +116,23 @@ class _File:
 
 @dataclass
 class _Listing:
-    """The files of a library before any is opened, and where those really are that lie behind followed links."""
+    """The files of a library before any is opened, and where those really are that lie behind followed links.
+
+    `closed` says of folders, by path, why they cannot be looked into. The folder `without`, wherever it lies, is not.
+    """
 
     home: Path
     follow_links: bool
+    without: os.stat_result | None = None
     pictures: list[_File] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     links: dict[str, Path] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
+
+    def is_left_out(self, item: os.DirEntry[str]) -> bool:
+        """Tell whether a folder, or what a link to one leads to, is the one to be left out."""
+        return self.without is not None and os.path.samestat(item.stat(), self.without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +185,15 @@ def scan(  # noqa: PLR0913 - all but the folder may be left out
     known: Mapping[str, FileRow] | None = None,
     wants: Callable[[PictureId], bool] | None = None,
     follow_links: bool = False,
+    without: Path | None = None,
 ) -> Library:
     """Read a library: its tables first, then the names of its files, then every picture.
 
     `progress` is told how many pictures are done and how many there are. `visit` is given each entry that was decoded,
     with its pixels, in the order of the paths, so that they can be embedded in the same pass. A picture that cannot be
-    used is a reject and stops nothing; so is a link that leads out of the library, unless `follow_links` is set. Raises
-    BadLibrary where the folder as a whole is of no use or a table is wrong.
+    used is a reject and stops nothing; so is a link that leads out of the library, unless `follow_links` is set. The
+    folder `without`, Sokkuri's home, is left out wherever it lies in the library: its pictures are thumbnails and
+    plots. Raises BadLibrary where the folder as a whole is of no use or a table is wrong.
 
     `known` is what `Catalogue.files` remembers of this library. A file with the size and time of change of its row is
     not opened; one that is in doubt, or has moved, is read and hashed, but not decoded where its bytes are known.
@@ -184,7 +201,8 @@ def scan(  # noqa: PLR0913 - all but the folder may be left out
     its pixels are needed: then it is decoded as if it were new. The result is that of a scan without `known`, but for a
     file that has other bytes under its former size and time, or cannot be read any more: it counts as it was.
     """
-    tables, listing = _survey(root, follow_links=follow_links)
+    tables, listing = _survey(root, follow_links=follow_links, without=without)
+    unreachable = _count_closed(listing, known or {})
     memory = _Memory.of(known or {}, _rules(limits), wants)
     kept: dict[PictureId, Entry] = {}
     characters: dict[str, Character] = {}
@@ -207,13 +225,15 @@ def scan(  # noqa: PLR0913 - all but the folder may be left out
         first = f"the first is {rejects[0].path}: {rejects[0].reason}"
         raise BadLibrary(f"none of the {len(rejects)} pictures in {root} can be used; {first}")
     ignored = tuple(sorted(listing.ignored))
-    return Library(root, tuple(kept.values()), tuple(rejects), tables.extras, ignored, tuple(files), listing.links)
+    return Library(
+        root, tuple(kept.values()), tuple(rejects), tables.extras, ignored, tuple(files), listing.links, unreachable
+    )
 
 
-def first_pictures(root: Path, limits: Limits, count: int) -> list[DecodedImage]:
+def first_pictures(root: Path, limits: Limits, count: int, without: Path | None = None) -> list[DecodedImage]:
     """Decode the first few usable pictures of a library. Raises BadLibrary."""
     found: list[DecodedImage] = []
-    for file in _survey(root)[1].pictures:
+    for file in _survey(root, without=without)[1].pictures:
         if len(found) == count:
             break
         with suppress(InvalidImage, OSError):
@@ -221,16 +241,30 @@ def first_pictures(root: Path, limits: Limits, count: int) -> list[DecodedImage]
     return found
 
 
-def require_library(root: Path) -> None:
+def require_library(root: Path, without: Path | None = None) -> None:
     """Raise what `scan` would raise before it opens a picture: cheap, for whoever has costly work to do before."""
-    _survey(root)
+    _survey(root, without=without)
 
 
-def _survey(root: Path, *, follow_links: bool = False) -> tuple[Tables, _Listing]:
+def _survey(root: Path, *, follow_links: bool = False, without: Path | None = None) -> tuple[Tables, _Listing]:
     """Read the tables and the names of the files. Raises BadLibrary."""
     if not root.is_dir():
         raise BadLibrary(f"{root} {'is not a folder' if root.exists() else 'does not exist'}: name a folder {LAYOUT}")
-    return read_tables(root), _list(root, _Listing(root.resolve(), follow_links))
+    home = without.stat() if without and without.exists() else None
+    if home and os.path.samestat(home, root.stat()):
+        raise BadLibrary(f"{root} is the home, where Sokkuri keeps its own files: name a folder {LAYOUT}")
+    return read_tables(root), _list(root, _Listing(root.resolve(), follow_links, home))
+
+
+def _count_closed(listing: _Listing, known: Mapping[str, FileRow]) -> tuple[FileRow, ...]:
+    """Make a reject of each folder that cannot be looked into, for all pictures known in it, and return their rows."""
+    lost: list[FileRow] = []
+    for folder, reason in listing.closed.items():
+        rows = [row for path, row in known.items() if path.startswith(f"{folder}/")]
+        told = f"{reason}, nor can the {len(rows)} pictures that were known in it" if rows else reason
+        listing.rejects.append(Reject(_printable(folder), told, max(1, len(rows))))
+        lost += rows
+    return tuple(lost)
 
 
 def _rules(limits: Limits) -> str:
@@ -334,14 +368,15 @@ def _list(root: Path, listing: _Listing) -> _Listing:
         except OSError as error:
             if not folder:
                 raise BadLibrary(f"{root} cannot be read: {error.strerror}") from error
-            listing.rejects.append(Reject(folder, f"the folder cannot be read: {error.strerror}"))
+            listing.closed[folder] = f"the folder cannot be read ({error.strerror})"
             continue
         inside = [name for item in found if (name := _place(item, folder, listing))]
         if folder.count("/") + bool(folder) < _CHARACTER_DEPTH - 1:
             _check_case(root / folder, inside)
         folders += inside
     if not listing.pictures:
-        stray = [f"; {reject.path} does not count: {reject.reason}" for reject in listing.rejects[:1]]
+        odd = [*listing.rejects, *(Reject(folder, reason) for folder, reason in listing.closed.items())]
+        stray = [f"; {reject.path} does not count: {reject.reason}" for reject in odd[:1]]
         raise BadLibrary(f"{root} holds no picture in the layout {LAYOUT}{''.join(stray)}")
     listing.pictures.sort(key=attrgetter("path"))
     return listing
@@ -361,13 +396,15 @@ def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
     if folder in listing.links:
         listing.links[path] = listing.links[folder] / item.name
     is_folder = _is_folder(item)
-    if not is_folder and not item.name.lower().endswith(_ENDINGS):
+    if _is_closed(item, path, is_folder=is_folder):
+        listing.closed[path] = "the link leads nowhere, and what it stood for cannot be read"
+    elif not is_folder and not item.name.lower().endswith(_ENDINGS):
         if path not in _TABLES:
             listing.ignored.append(_printable(path))
     elif reason := _objection(item, path, listing):
         listing.rejects.append(Reject(_printable(path), reason))
     elif is_folder:
-        return path
+        return "" if listing.is_left_out(item) else path
     else:
         status = item.stat()  # known since `_objection` asked for it: the file system is not asked twice
         listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
@@ -390,6 +427,16 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return item.is_dir()
     except OSError:  # links that run in a circle
         return False
+
+
+def _is_closed(item: os.DirEntry[str], path: str, *, is_folder: bool) -> bool:
+    """Tell whether an item is a link, in the place of a folder, to what is not there: a volume that is not mounted."""
+    if is_folder or path.count("/") + 1 >= _CHARACTER_DEPTH or path in _TABLES or not item.is_symlink():
+        return False
+    try:
+        return not Path(item.path).exists()
+    except OSError:  # links that run in a circle
+        return True
 
 
 def _objection(item: os.DirEntry[str], path: str, listing: _Listing) -> str:
@@ -438,6 +485,9 @@ def _check_case(folder: Path, paths: Iterable[str]) -> None:
     for name in sorted(path.rpartition("/")[2] for path in paths):
         other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
-            raise BadLibrary(
-                f"{folder}: the folders {other} and {name} differ only in letter case: merge or rename one"
+            what = (
+                "letter case"
+                if unicodedata.normalize("NFC", name) != unicodedata.normalize("NFC", other)
+                else ("how their accents are encoded (Unicode normalisation)")
             )
+            raise BadLibrary(f"{folder}: the folders {other} and {name} differ only in {what}: merge or rename one")

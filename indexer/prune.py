@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from indexer.strangers import finished, refuse_strangers
 from recommender.catalogue import Catalogue
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt, NoRoom
@@ -69,16 +70,18 @@ def prune(settings: Settings, catalogue: Catalogue, *, dry_run: bool = False) ->
     """Remove what neither the published snapshot, nor the newest whole ones, nor any model needs.
 
     A damaged snapshot among those stays too, with what it can still be seen to need. Raises Corrupt where the published
-    one, or a model, cannot tell what it needs: then nothing is removed.
+    one, or a model, cannot tell what it needs, and UnknownArtefacts where models or snapshots lie there that the
+    catalogue does not know: then nothing is removed.
     """
+    refuse_strangers(settings, catalogue)
     home = settings.home
     known = catalogue.snapshots()
     whole, damaged = _staying(home, known)
     staying = {*whole, *damaged}
     rows = [info.id for info in known if info.id not in staying]
-    snapshots = [path for path in _folders(home / "snapshots") if path.name not in staying]
+    snapshots = [path for path in finished(home / "snapshots") if path.name not in staying]
     needed = _spaces(home, whole, damaged)
-    tables = [path for path in _folders(home / "embeddings") if path.name not in needed]
+    tables = [path for path in finished(home / "embeddings") if path.name not in needed]
     held = _pictures(home, whole, damaged)
     thumbnails = _thumbnails(home, held | catalogue.picture_ids())
     former = catalogue.former_picture_ids() - held
@@ -132,18 +135,13 @@ def _remove(folders: Iterable[Path], files: Iterable[Path]) -> None:
         file.unlink(missing_ok=True)
 
 
-def _folders(parent: Path) -> list[Path]:
-    """Return the finished folders of a kind of artefact; `workplace` has swept the others."""
-    return sorted(path for path in parent.glob("*") if path.is_dir() and not path.name.startswith("."))
-
-
 def _spaces(home: Path, snapshots: Iterable[str], damaged: Iterable[str]) -> set[str]:
     """Return the tables of embeddings that snapshots, models and exports of models need, by name. Raises Corrupt."""
     spaces = [space_of(home / "snapshots" / name) for name in snapshots]
     for name in damaged:
         with suppress(Corrupt):
             spaces.append(space_of(home / "snapshots" / name))
-    for folder in _folders(home / "models"):
+    for folder in finished(home / "models"):
         try:
             spaces.append(_space(folder / MODEL))
         except (OSError, ValueError, KeyError, TypeError):
@@ -179,7 +177,7 @@ def _pictures(home: Path, snapshots: Iterable[str], damaged: Mapping[str, str]) 
 def _thumbnails(home: Path, wanted: set[str]) -> list[Path]:
     """Return the thumbnails of other pictures than those, and what a crash left of unfinished ones."""
     found = []
-    for folder in _folders(home / "thumbnails"):
+    for folder in finished(home / "thumbnails"):
         with os.scandir(folder) as files:
             found += [Path(file.path) for file in files if file.name.removesuffix(".jpg") not in wanted]
     return found

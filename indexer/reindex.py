@@ -19,7 +19,7 @@ from indexer.changes import Changes
 from indexer.drift import measure_drift
 from indexer.embed import Embedder, EmbeddingTable, Projected
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
-from indexer.outcome import Held, ReindexReport, objection
+from indexer.outcome import Gone, Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
 from indexer.renewal import Source, with_vectors
@@ -97,9 +97,13 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         table.flush()  # what is published must not outlive the embeddings that it is made of
         clock.move("scanning", "embedding", job.embedder.seconds)
         rows = rows_of(library)
-        changes = Changes.between(catalogue.pictures(), rows.pictures)
+        before = catalogue.pictures()
+        changes = Changes.between(before, rows.pictures)
         source = _source(table, backbone.space, model)
         report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
+        if changes.removed:
+            report = replace(report, gone=Gone.between(changes.removed, before, rows.pictures))
+        del before
         if options.dry_run:
             return report
         snapshots = settings.home / "snapshots"
@@ -157,7 +161,7 @@ class _Job:
         """Read the library; unless it is a dry run, everything that it needs is made and remembered then."""
         absolute = str(self.root.resolve())
         forgotten = self.catalogue.forgotten()
-        shelf = ThumbnailShelf(self.settings.home / "thumbnails")
+        shelf = ThumbnailShelf(self.settings.home / "thumbnails", doubtful=self.options.full)
         dry_run = self.options.dry_run
 
         def visit(entry: Entry, image: DecodedImage) -> None:
@@ -178,12 +182,15 @@ class _Job:
                 known=in_doubt(known) if self.options.full else known,
                 wants=wants,
                 follow_links=self.options.follow_links,
+                without=self.settings.home,
             )
         library = without_forgotten(library, forgotten)
         self.embedder.finish()
         shelf.flush()
-        if not dry_run and {row.path: row for row in library.files} != known:
-            self.catalogue.remember_files(absolute, library.files)
+        unreachable = () if self.options.accept else library.unreachable  # what was accepted is missed no more
+        files = (*library.files, *(row for row in unreachable if row.picture not in forgotten))
+        if not dry_run and {row.path: row for row in files} != known:
+            self.catalogue.remember_files(absolute, files)
         return library
 
 

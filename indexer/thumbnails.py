@@ -19,12 +19,15 @@ LOST = bytes(512)
 
 
 class ThumbnailShelf:
-    """The thumbnails of a home. `flush` is to be called when the last one was added."""
+    """The thumbnails of a home. `flush` is to be called when the last one was added.
 
-    def __init__(self, folder: Path) -> None:
+    An empty one is never whole; with `doubtful`, each is read to see whether it is.
+    """
+
+    def __init__(self, folder: Path, *, doubtful: bool = False) -> None:
         self._folder = folder
         self._mark = folder / UNFLUSHED
-        self._doubtful = self._mark.exists()
+        self._doubtful = doubtful or self._mark.exists()
         self._marked = False
         self._whole: dict[str, set[str]] = {}
 
@@ -62,7 +65,11 @@ class ThumbnailShelf:
     def _list(self, prefix: str) -> set[str]:
         try:
             with os.scandir(self._folder / prefix) as files:
-                return {file.name for file in files if not self._doubtful or _is_whole(Path(file.path))}
+                return {
+                    file.name
+                    for file in files
+                    if (_is_whole(Path(file.path)) if self._doubtful else file.stat().st_size > 0)
+                }
         except FileNotFoundError:
             return set()
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from indexer.embed import examine
 from indexer.stopwatch import Stopwatch
+from indexer.strangers import strangers
+from indexer.thumbnails import ThumbnailShelf
 from recommender.catalogue import Catalogue, PictureRow
 from recommender.encoders import open_encoder
 from recommender.errors import InvalidImage, NoSnapshot, SokkuriError
@@ -24,13 +26,14 @@ from recommender.modelfolder import ModelFolder
 from recommender.ports import Encoder
 from recommender.settings import Settings
 from recommender.snapshots import Snapshot, open_snapshot, space_of
-from recommender.types import DecodedImage, SnapshotInfo
+from recommender.types import DecodedImage, PictureId, SnapshotInfo
 
 SAMPLE = 20
 """Pictures that are embedded again."""
 ITSELF = 0.99
 """The least cosine between a stored embedding and the same picture's embedding now: an index may round, no more."""
 REINDEX = "run `sokkuri reindex LIBRARY`"
+FULL = "run `sokkuri reindex LIBRARY --full`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,15 @@ def verify(settings: Settings, catalogue: Catalogue) -> VerifyReport:
     """Look at all that a home keeps for answers. Raises only where the catalogue itself cannot be read."""
     clock = Stopwatch()
     inspection = _Inspection(settings, catalogue)
+    inspection.findings += strangers(settings, catalogue)
     inspection.snapshots()
     clock.lap("snapshots")
     inspection.tables()
     clock.lap("embeddings")
     inspection.compare_catalogue()
     clock.lap("catalogue")
+    inspection.thumbnails()
+    clock.lap("thumbnails")
     inspection.embed_again()
     clock.lap("embedding again")
     cosines = inspection.cosines
@@ -181,6 +187,16 @@ class _Inspection:
         found = sorted(pictures)
         if found:
             self.findings.append(f"{len(found)} pictures {what} (the first is {found[0].hex()}): {REINDEX}")
+
+    def thumbnails(self) -> None:
+        """Look whether each picture that a page may show has a whole thumbnail."""
+        shelf = ThumbnailShelf(self.settings.home / "thumbnails", doubtful=True)
+        lacking = sorted(picture for picture in self.catalogue.picture_ids() if shelf.wants(PictureId(picture)))
+        if lacking:
+            self.findings.append(
+                f"{len(lacking)} thumbnails are missing or damaged (the first is that of {lacking[0]}): "
+                f"{FULL}, which makes them anew"
+            )
 
     def embed_again(self) -> None:
         """Embed a sample of what is served again, and compare. A file that is gone or changed since is passed over."""

@@ -12,12 +12,13 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from recommender.errors import SokkuriError
+from recommender.errors import NotFound, SokkuriError
 from recommender.settings import Settings
 
 MAIN = "from recommender.cli import main; main()"
@@ -186,8 +187,21 @@ def line_of(error: Exception) -> str | None:
         where = f" ({error.filename})" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = ": make room and run it again, what is finished is kept" if full else ""
+        if error.errno == errno.EIO:
+            remedy = ": check the disk and run it again; nothing was published that is not whole"
         return f"{error.strerror or error}{where}{remedy}"
     return None
+
+
+class Number(click.FloatRange):
+    """A number in a range, as `FloatRange`, which lets `nan` through: no comparison rules that out."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number. Fails as a wrong usage."""
+        found = super().convert(value, param, ctx)
+        if isnan(found):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return found
 
 
 class NamedPath(click.Path):
@@ -220,6 +234,14 @@ def json_option(function: Function) -> Function:
 def settings_of(home: Path | None, **options: object) -> Settings:
     """Return the settings of the environment, with `--home` and other options on top, where they are given."""
     return Settings.from_env(os.environ, home=home, **options)
+
+
+def settings_of_home(home: Path | None) -> Settings:
+    """Return the settings for a command that only looks at what is there. Raises NotFound where there is no home."""
+    settings = settings_of(home)
+    if not settings.home.is_dir():
+        raise NotFound(f"there is no home {settings.home}: name another with --home, or run `sokkuri train LIBRARY`")
+    return settings
 
 
 def one_line(text: str) -> str:

@@ -120,6 +120,10 @@ class BuildError(SokkuriError):
     """A batch job cannot go on."""
 
 
+class UnknownArtefacts(BuildError):
+    """Models or snapshots lie there that the catalogue does not know: nobody can tell what they need."""
+
+
 class BadLibrary(BuildError):
     """The folder of pictures is not a library, or a table in it is wrong."""
 

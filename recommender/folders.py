@@ -88,10 +88,13 @@ def sweep(parent: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Return when the file's bytes, or the folder's entries, are on the disk (fsync)."""
+    """Return when the file's bytes, or the folder's entries, are on the disk (fsync). An OSError names the path."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(descriptor)
 

@@ -22,6 +22,9 @@ MOST = {"threads": 1024, "queue": 512}
 """The largest value of settings that cost memory: a thread of the processor, or one that waits with a picture."""
 
 
+_SHARES = ("max_rejects", "max_drift")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What can be set from outside. Each field is read from the variable `SOKKURI_<FIELD>`."""
@@ -48,7 +51,7 @@ class Settings:
     """Of how many pictures a server remembers what its model said, for when one is sent again; 0 means of none."""
 
     max_rejects: float = 0.5
-    """The share of a library's pictures, 0 to 1, that may be left out; beyond it a reindex stops before publishing."""
+    """The share of a library's pictures, 0 to 1, that may be left out, or be gone since; beyond it a reindex stops."""
     max_drift: float = 0.8
     """The share of nearest neighbours, 0 to 1, that may be others than so far; beyond it a reindex stops likewise."""
     target_recall: float = 0.99
@@ -69,12 +72,19 @@ class Settings:
     """The secret of whoever may start jobs over HTTP; without one neither their addresses nor their page exist."""
 
     def __post_init__(self) -> None:
-        """Refuse a secret that is easily guessed, or that no header could carry; it is not repeated in the error."""
+        """Refuse shares that are none, and a secret that is easily guessed or that no header could carry.
+
+        The secret is not repeated in the error.
+        """
         if self.admin_token and not _TOKEN.fullmatch(self.admin_token):
             raise SettingError(
                 f"{PREFIX}ADMIN_TOKEN has to have 16 characters or more, letters, digits and ASCII signs without "
                 'spaces: `python3 -c "import secrets; print(secrets.token_urlsafe())"` makes one'
             )
+        for name in _SHARES:
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise SettingError(f"{PREFIX}{name.upper()} is a share: it has to be from 0 to 1, not {value:g}")
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str], **overrides: object) -> Self:

@@ -59,6 +59,9 @@ _REPORT = object_of(
     ),
     held=TEXT | {"description": "why nothing was published; empty where nothing spoke against it"},
     rejects=list_of(object_of(path=TEXT, reason=TEXT)),
+    left_out=COUNT | {"description": "pictures: a folder that cannot be read counts as those that were known in it"},
+    gone=object_of(share=NUMBER, shows={"type": "object", "additionalProperties": COUNT})
+    | {"description": "what was published before and is not there any more, and shows that lost all their pictures"},
     seconds={"type": "object", "additionalProperties": NUMBER, "description": "by stage"},
     pictures_per_second=NUMBER,
 )

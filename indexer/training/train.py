@@ -99,7 +99,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     _check(options)
     _clear_orphan(settings.home, catalogue, options)
     path = _path_of_model(settings.home / "models", options)
-    require_library(root)
+    require_library(root, settings.home)
     loaded = load_backbone(options.backbone, options.weights, options.heads.seed)
     job = _Job(settings, catalogue, root, options, loaded)
     clock.lap("weights")
@@ -197,7 +197,7 @@ class _Job:
     def _fastest(self, exact: TorchBackbone) -> Precision:
         """Return the fastest precision that keeps the embeddings of the library's first pictures."""
         limits = Limits.of(self.settings, LIBRARY_LIMITS.min_side)
-        sample = first_pictures(self.root, limits, SAMPLE) if computes_bfloat16() else ()
+        sample = first_pictures(self.root, limits, SAMPLE, self.settings.home) if computes_bfloat16() else ()
         return choose_precision(exact.in_precision, sample)
 
     def run(self, folder: Path, seen: _Seen) -> Run:

@@ -39,6 +39,8 @@ PQ_BITS = 8
 """Bits of one code of product quantisation: a byte."""
 SHORTEST = 4
 """Bytes of the shortest code of product quantisation: shorter ones tell too little apart."""
+HEADERS = 1024
+"""Bytes that the files of an index have beside all that grows with it."""
 ROW_NUMBER = 8
 """Bytes in which FAISS keeps the row of each code."""
 MOST_MOVED = 0.2
@@ -156,11 +158,15 @@ def _chosen(count: int, dimension: int, options: IndexOptions) -> str:
         return FLAT
     if count >= FEWEST:
         lists = round(2 * sqrt(count))
-        spare = (allowed - 4 * lists * dimension) / count - ROW_NUMBER
-        # Codes stand in blocks of 32, so that each list has 16 places to spare on average.
-        if spare >= _rabitq_bytes(dimension) * (1 + 16 * lists / count):
+        # A centre for each list, one of all vectors, beside the codes and with them; how long each list is.
+        spare = allowed - HEADERS - 4 * dimension * (lists + 2) - (8 * lists + ROW_NUMBER * count)
+        # Codes stand in blocks of 32: at worst each list has 31 places to spare.
+        if spare >= _rabitq_bytes(dimension) * (count + 31 * lists):
             return f"IVF{lists},RaBitQfs"
-        fitting = [parts for parts in range(SHORTEST, dimension // 4 + 1) if dimension % parts == 0 and parts <= spare]
+        spare -= 4 * dimension * 2**PQ_BITS  # the code book, which is shared by all lists
+        fitting = [
+            parts for parts in range(SHORTEST, dimension // 4 + 1) if dimension % parts == 0 and parts * count <= spare
+        ]
         if fitting:
             # np: without sorting the codes by their Hamming distance, which takes minutes and which nothing here uses.
             return f"IVF{lists},PQ{fitting[-1]}x{PQ_BITS}np"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import random
@@ -644,3 +645,61 @@ def test_real_pictures_are_accepted(tmp_path: Path) -> None:
     assert len(library.entries) >= 0.99 * len(files), library.rejects
     assert len(library.hierarchy.shows) == 3
     assert {character.type for character in library.hierarchy.characters} == {"male", "female", "non-human"}
+
+
+def test_folders_that_differ_in_their_encoding_say_so(root: Path) -> None:
+    """Accents apart and composed look the same: letter case is not what to look for."""
+    _put(root / "pokemo\u0301n/eevee/a.png", picture(9))
+    _put(root / "pok\u00e9mo\u0301n/eevee/b.png", picture(10))
+    _put(root / "pok\u00e9m\u00f3n/eevee/c.png", picture(11))
+    with pytest.raises(BadLibrary, match=r"differ only in how their accents are encoded \(Unicode normalisation\)"):
+        scan(root)
+
+
+def test_the_home_is_left_out_wherever_it_lies(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Thumbnails lie like a library's pictures: at the top, deeper, behind a link, they never count."""
+    expected = scan(root).entries
+    for place in ("var", "one-piece/var", "one-piece/luffy/wanted/var"):
+        home = root / place
+        _put(home / "thumbnails/ab/x.jpg", picture(70, kind="JPEG"))
+        library = scan(root, without=home)
+        assert (library.entries, library.rejects, library.ignored) == (expected, (), ())
+        assert len(scan(root).entries) == len(expected) + 1
+        shutil.rmtree(home)
+    outside = tmp_path_factory.mktemp("outside")
+    _put(outside / "home/thumbnails/x.jpg", picture(70, kind="JPEG"))
+    (root / "linked").symlink_to(outside)
+    assert scan(root, follow_links=True, without=outside / "home").entries == expected
+    with pytest.raises(BadLibrary, match="is the home, where Sokkuri keeps its own files"):
+        scan(root, without=root)
+
+
+@pytest.mark.parametrize("how", ["folder", "link"])
+def test_a_closed_folder_stands_for_what_was_known_in_it(root: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """What cannot be listed, and a link whose volume is gone, count as their known pictures, this time and the next."""
+    first = scan(root)
+    known = {row.path: row for row in first.files}
+    if how == "link":
+        shutil.rmtree(root / "one-piece")
+        (root / "one-piece").symlink_to(root.parent / "not-mounted")
+    else:
+        listing = os.scandir
+
+        def failing(folder: Any) -> Any:
+            if Path(folder).name == "one-piece":
+                raise OSError(errno.EIO, "Input/output error")
+            return listing(folder)
+
+        monkeypatch.setattr(os, "scandir", failing)
+    for _ in range(2):
+        library = scan(root, known=known)
+        (reject,) = library.rejects
+        assert (reject.path, reject.pictures) == ("one-piece", 3)
+        assert "nor can the 3 pictures that were known in it" in reject.reason
+        assert [row.path for row in library.unreachable] == [
+            "one-piece/luffy/a.png",
+            "one-piece/luffy/wanted/b.JPG",
+            "one-piece/zoro/c.webp",
+        ]
+        known = {row.path: row for row in (*library.files, *library.unreachable)}
+    assert scan(root).rejects[0].pictures == 1

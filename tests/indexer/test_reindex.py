@@ -366,3 +366,61 @@ def test_the_catalogue_knows_what_a_rollback_brings_back(home: Home) -> None:
     with Catalogue(home.settings.database_url) as catalogue:
         catalogue.republish(first)
         assert [catalogue.picture(row.id) for row in gone] == gone
+
+
+def test_a_missing_disk_is_held(home: Home) -> None:
+    """A link that leads nowhere counts as all that was known behind it, at every run until --accept."""
+    strict = home.with_settings(max_rejects=0.3)
+    before = home.published().info.id
+    for show in ("show-1", "show-2"):
+        shutil.rmtree(home.root / show)
+        (home.root / show).symlink_to(home.root.parent / "not-mounted")
+    for _ in range(2):
+        with pytest.raises(
+            Held, match=r"67% of the pictures are left out .*show-1: the link leads nowhere.*the 8 pict"
+        ):
+            strict.reindex()
+    assert home.published().info.id == before
+    assert "16 left out" in strict.reindex(accept=True).to_text()
+    assert strict.reindex(accept=False).left_out == 2
+
+
+def test_pictures_that_are_gone_are_told_and_held(home: Home) -> None:
+    """Shows whose folders are empty now are named; more than the limit of them stops it before publishing."""
+    before = home.published().info.id
+    for folder in (home.root / "show-1").iterdir():
+        for file in folder.iterdir():
+            file.unlink()
+    with pytest.raises(Held, match=r"33% of the pictures published so far .*show-1 \(8 pictures\).*is a disk missing"):
+        home.with_settings(max_rejects=0.3).reindex()
+    assert home.published().info.id == before
+    report = home.reindex()
+    assert report.gone.shows == (("show-1", 8),)
+    assert report.to_text().splitlines()[-1] == "gone with all their pictures: show-1 (8 pictures)"
+    assert report.to_json()["gone"] == {"share": pytest.approx(1 / 3), "shows": {"show-1": 8}}
+    (home.root / "show-0").rename(home.root / "show-9")
+    assert home.reindex().gone.shows == ()
+
+
+def test_a_home_in_the_library_is_no_part_of_it(home: Home) -> None:
+    """`cd library; sokkuri reindex .` with the default home finds the pictures and no thumbnails, however often."""
+    inside = home.with_settings(home=home.root / "var")
+    shutil.move(home.settings.home, inside.settings.home)
+    for _ in range(2):
+        report = inside.reindex()
+        assert (report.pictures, report.added, report.rejects) == (PICTURES, 0, ())
+
+
+def test_a_thumbnail_that_was_emptied_is_made_again(home: Home) -> None:
+    """No bytes are seen at any reindex, and a lost end with --full; verify finds both."""
+    first, second = sorted((home.settings.home / "thumbnails").rglob("*.jpg"))[:2]
+    good = first.read_bytes(), second.read_bytes()
+    first.write_bytes(b"")
+    assert "1 thumbnails are missing or damaged" in home.verify().findings[0]
+    home.reindex()
+    assert first.read_bytes() == good[0]
+    second.write_bytes(good[1][:-9])
+    assert f"that of {second.stem}" in home.verify().findings[0]
+    home.reindex(full=True)
+    assert second.read_bytes() == good[1]
+    assert home.verify().findings == ()

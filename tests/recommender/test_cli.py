@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from pathlib import Path
 import click
 import pytest
 
-from recommender.cli import COMMANDS, group, main, one_line
+from recommender.cli import COMMANDS, group, line_of, main, one_line
+from recommender.folders import flush
 
 SOKKURI = Path(sys.executable).with_name("sokkuri")
 HEAVY = ("torch", "torchvision", "faiss", "sklearn", "sqlalchemy", "PIL", "indexer", "bench")
@@ -83,6 +85,20 @@ def test_a_full_disk_is_one_line_that_says_what_to_do() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("sokkuri: No space left on device (thumbnails/a.jpg): make room")
+
+
+def test_a_disk_that_fails_is_one_line_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fsync says names no file: the line does, and what to do."""
+
+    def failing(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        flush(tmp_path)
+    line = line_of(caught.value)
+    assert line is not None
+    assert line.startswith(f"Input/output error ({tmp_path}): check the disk and run it again")
 
 
 @pytest.mark.parametrize(
@@ -195,6 +211,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         (("ask", "x.png", "--limit", "0"), "--limit"),
         (("ask", "x.png", "--limit", "many"), "many"),
         (("db", "nonsense"), "nonsense"),
+        (("reindex", ".", "--target-recall", "nan"), "--target-recall"),
+        (("reindex", ".", "--target-recall", "2"), "--target-recall"),
     ],
 )
 def test_wrong_usage_is_exit_2(call: Callable[..., Done], arguments: tuple[str, ...], said: str) -> None:
@@ -233,6 +251,15 @@ def test_what_a_user_can_cause_is_exit_1(
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("sokkuri: ")
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "prune", "snapshots", "rollback"])
+def test_a_home_that_is_not_there_is_not_made(call: Callable[..., Done], tmp_path: Path, command: str) -> None:
+    """What only looks says that there is nothing to look at, and makes nothing."""
+    done = call(command, "--home", str(tmp_path / "nohome"))
+    assert (done.code, done.stdout) == (1, "")
+    assert "there is no home" in done.stderr
+    assert not (tmp_path / "nohome").exists()
 
 
 def test_a_damaged_catalogue_is_exit_1(call: Callable[..., Done], tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ def test_each_field_has_its_variable() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["SOKKURI_MAX_REJECTS", "SOKKURI_MAX_DRIFT"])
+def test_a_share_lies_between_0_and_1(name: str) -> None:
+    """A limit above 1 would never stop anything: a percentage is told as a mistake."""
+    for text in ("0", "1", "0.5"):
+        Settings.from_env({name: text})
+    with pytest.raises(SettingError, match=f"{name} is a share: it has to be from 0 to 1, not 2"):
+        Settings.from_env({name: "2"})
+
+
 @pytest.mark.parametrize(
     "token", ["fifteen-signs-1", "with a space in it is no token", "ümlaut-token-of-length", "x" * 20 + "\n"]
 )

@@ -117,7 +117,7 @@ def test_a_vector_far_from_all_makes_it_anew(former: Path, tmp_path: Path) -> No
 def test_lists_that_find_less_are_learned_anew(tmp_path: Path) -> None:
     """Where even looking further does not bring the former recall back, the report says what it fell to."""
     scattered = unit_length(np.random.default_rng(0).normal(size=(10_000, 512)).astype(np.float32))
-    options = IndexOptions(max_memory=10_000 * (8 + 5) + 4 * 200 * 512, exact_numbers=0)
+    options = IndexOptions(max_memory=10_000 * (8 + 5) + (4 * 200 + 1024) * 512 + 8_000, exact_numbers=0)
     before = build_index(tmp_path / made("before", tmp_path), scattered, options)
     assert before.key.endswith("PQ4x8np")
     assert before.recall10 < 0.98

@@ -16,7 +16,18 @@ from indexer.library import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue
-from recommender.cli import LISTEN, MAIN, SERVE_AT, NamedPath, home_option, json_option, named, one_line, settings_of
+from recommender.cli import (
+    LISTEN,
+    MAIN,
+    SERVE_AT,
+    NamedPath,
+    home_option,
+    json_option,
+    named,
+    one_line,
+    seed_option,
+    settings_of,
+)
 from recommender.errors import NoNetwork
 
 SHOWN_REJECTS = 10
@@ -139,7 +150,7 @@ def _publish_aside(home: Path) -> None:
     "validation pictures, none leaves them as they are.",
 )
 @click.option("--resume", is_flag=True, help="Go on where a training of this name and these options stopped.")
-@click.option("--seed", default=0, show_default=True, help="Draws the split, the order, views, and random weights.")
+@seed_option("Draws the split, the order, views, and random weights.")
 @json_option
 @home_option
 def train(
@@ -238,7 +249,7 @@ def train(
     help="How long to learn: the views of each phase are then shares of the time.  [default: until all views are seen]",
 )
 @click.option("--size", type=click.IntRange(32), help="The size to look at pictures with.  [default: the last phase's]")
-@click.option("--seed", default=0, show_default=True, help="Draws the drawings, the order, and the first weights.")
+@seed_option("Draws the drawings, the order, and the first weights.")
 @json_option
 @home_option
 def pretrain(

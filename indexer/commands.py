@@ -26,6 +26,7 @@ from recommender.cli import (
     json_option,
     named,
     one_line,
+    seed_option,
     settings_of,
     settings_of_home,
 )
@@ -151,7 +152,7 @@ def _publish_aside(home: Path) -> None:
     "validation pictures, none leaves them as they are.",
 )
 @click.option("--resume", is_flag=True, help="Go on where a training of this name and these options stopped.")
-@click.option("--seed", default=0, show_default=True, help="Draws the split, the order, views, and random weights.")
+@seed_option("Draws the split, the order, views, and random weights.")
 @json_option
 @home_option
 def train(
@@ -250,7 +251,7 @@ def train(
     help="How long to learn: the views of each phase are then shares of the time.  [default: until all views are seen]",
 )
 @click.option("--size", type=click.IntRange(32), help="The size to look at pictures with.  [default: the last phase's]")
-@click.option("--seed", default=0, show_default=True, help="Draws the drawings, the order, and the first weights.")
+@seed_option("Draws the drawings, the order, and the first weights.")
 @json_option
 @home_option
 def pretrain(

@@ -14,7 +14,7 @@ import os
 import stat
 import time
 import unicodedata
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -103,6 +103,14 @@ class Library:
     def hierarchy(self) -> Hierarchy:
         """The characters that have a picture, with their shows and types."""
         return Hierarchy.of({entry.character for entry in self.entries})
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the names of a library's files tell: how many files each character has, by label, and what cannot count."""
+
+    files: Mapping[str, int]
+    rejects: tuple[Reject, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +249,11 @@ def first_pictures(root: Path, limits: Limits, count: int, without: Path | None 
     return found
 
 
-def require_library(root: Path, without: Path | None = None) -> None:
+def require_library(root: Path, without: Path | None = None) -> Names:
     """Raise what `scan` would raise before it opens a picture: cheap, for whoever has costly work to do before."""
-    _survey(root, without=without)
+    listing = _survey(root, without=without)[1]
+    labels = (file.path.rsplit("/", file.path.count("/") - 1)[0] for file in listing.pictures)
+    return Names(Counter(labels), tuple(listing.rejects))
 
 
 def _survey(root: Path, *, follow_links: bool = False, without: Path | None = None) -> tuple[Tables, _Listing]:

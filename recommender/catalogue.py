@@ -417,7 +417,7 @@ class Catalogue:
             yield connection
 
     def _open(self, missing: SnapshotError) -> Engine:
-        """Return the engine, its tables checked once; raise `missing` instead of creating the file of the database."""
+        """Return the engine, its tables checked once; raise `missing` where there is no file or no table."""
         file = sqlite_file(self._url)
         with self._opening:
             if file is not None and not file.exists():
@@ -428,6 +428,8 @@ class Catalogue:
                 try:
                     with engine.connect() as connection:
                         revision = revision_of(connection)
+                    if revision is None:  # its first transaction never came to its end: the disk was full, say
+                        raise missing
                     refuse_older(revision)
                     refuse_newer(revision)
                 except BaseException:

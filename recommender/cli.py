@@ -99,6 +99,8 @@ COMMANDS = {
 """Where each command is, and the first line of its help: `sokkuri --help` imports none of them."""
 
 INTERRUPTED = 130
+LARGEST_SEED = 2**32 - 1
+"""NumPy takes no negative seed, and torch none that needs more than 64 bits, multiplied by the number of an epoch."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -224,6 +226,11 @@ def home_option(function: Function) -> Function:
         type=NamedPath(file_okay=False),
         help="Where models, snapshots and the catalogue are kept.  [default: SOKKURI_HOME, or var]",
     )(function)
+
+
+def seed_option(draws: str) -> Callable[[Function], Function]:
+    """Add `--seed` to a command, with what is drawn by it: a number that every generator in use takes."""
+    return click.option("--seed", default=0, show_default=True, type=click.IntRange(0, LARGEST_SEED), help=draws)
 
 
 def json_option(function: Function) -> Function:

@@ -409,9 +409,9 @@ def is_current(url: str) -> bool:
         engine.dispose()
 
 
-def refuse_older(revision: str | None) -> None:
+def refuse_older(revision: str) -> None:
     """Raise CatalogueVersion where tables of `revision` have to be upgraded before this version can read them."""
-    if revision is None or revision < REVISION:
+    if revision < REVISION:
         raise CatalogueVersion("the catalogue was made by an older Sokkuri: run `sokkuri db upgrade`")
 
 

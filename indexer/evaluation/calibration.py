@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
-from indexer.evaluation.rehearsal import ASKED, KINDS, Answers, Questions, Train, ask, parent_of, rehearse, together
+from indexer.evaluation.rehearsal import (
+    ASKED,
+    ENOUGH_SHOWS,
+    KINDS,
+    Answers,
+    Questions,
+    Train,
+    ask,
+    parent_of,
+    rehearse,
+    together,
+)
 from indexer.samples import Part, Samples
 from recommender.calibration import LEAST_DOUBT, LEVELS, Calibration, Certainty, ProbabilityMap
 from recommender.heads import Heads
@@ -21,6 +32,8 @@ PRECISION = 0.95
 """How often a verdict has to be right."""
 ASSUMED = {"known": 0.7, "unknown character": 0.1, "unknown show": 0.1, "nothing": 0.1}
 """What people are assumed to ask about: of ten pictures seven show somebody whom the library holds."""
+NAMED = 0.05
+"""How many of the pictures of unknown shows may be given a known name where `fit_verdict` is strict."""
 NEVER = 1.01
 """A threshold that no probability reaches: the level's precision was not to be had."""
 LEAST = 10
@@ -61,14 +74,17 @@ def calibrate(samples: Samples, heads: Heads, train: Train) -> Calibration:
     ]
     answers += rehearse(samples, alike, "validation")
     maps = fit_maps(training, validation, samples.hierarchy)
-    return Calibration(heads.temperatures, PRECISION, fit_verdict(together(answers)), **maps)
+    strict = len(samples.hierarchy.shows) < ENOUGH_SHOWS
+    return Calibration(heads.temperatures, PRECISION, fit_verdict(together(answers), strict=strict), **maps)
 
 
-def fit_verdict(answers: Answers) -> dict[str, Certainty]:
+def fit_verdict(answers: Answers, *, strict: bool = False) -> dict[str, Certainty]:
     """Return how sure to be at each level, and from where on to say it.
 
     A threshold is the least certainty from which on PRECISION of the verdicts are right, at this level and the more
     specific ones together. Pictures count as ASSUMED says; a kind that was not rehearsed leaves its share to others.
+    `strict` is for rehearsals in which unknown shows seem stranger than they will be (see ENOUGH_SHOWS): no level that
+    is wrong about them, whatever it names, may name more than NAMED of them, however right it is about others.
     """
     weight = _weights(answers.kind)
     fitted: dict[str, Certainty] = {level: _logistic(answers, level, weight) for level in LEVELS}
@@ -78,12 +94,23 @@ def fit_verdict(answers: Answers) -> dict[str, Certainty]:
         certainty = certainties(fitted[level], answers, level)
         judged = undecided & answers.counts[level]
         threshold = _threshold(certainty[judged], answers.right[level][judged], weight[judged], said, right)
+        if strict and level != "type":
+            threshold = max(threshold, _above_strangers(certainty, answers))
         fitted[level] = replace(fitted[level], threshold=threshold)
         decided = undecided & (certainty >= threshold)
         said += float(weight[decided & judged].sum())
         right += float(weight[decided & judged & answers.right[level]].sum())
         undecided &= ~decided
     return fitted
+
+
+def _above_strangers(certainty: NDArray[np.float64], answers: Answers) -> float:
+    """Return a threshold that no more than NAMED of the pictures of unknown shows reach; 0 where there are none."""
+    strangers = np.sort(certainty[answers.kind == KINDS.index("unknown show")])[::-1]
+    if not len(strangers):
+        return 0.0
+    # The first certainty that is too low: thresholds let equal ones through.
+    return float(np.nextafter(strangers[int(NAMED * len(strangers))], 2.0))
 
 
 def certainties(certainty: Certainty, answers: Answers, level: str) -> NDArray[np.float64]:

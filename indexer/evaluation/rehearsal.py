@@ -26,6 +26,10 @@ not know, or nobody."""
 TURNS = 4
 """In so many turns every character is unknown once, and every show; a show may be unknown in only so many."""
 
+ENOUGH_SHOWS = 3
+"""With fewer shows, at most one stays known while another is unknown: heads that know one show are always sure of it,
+and strangers are compared with half of the catalogue, so that they seem less near than they will be."""
+
 ASKED = 4_000
 """The most pictures that are asked about at once. Each is compared with the whole catalogue: beyond a few thousand the
 time grows with the square of the library, and what is learned hardly at all."""
@@ -110,6 +114,17 @@ def ask(heads: Heads, catalogue: Part, questions: Questions, everybody: Hierarch
     counts = {level: np.ones(len(truth), dtype=bool) for level in LEVELS}
     counts["type"] = ~somebody | (everybody.type_of[truth] != UNTYPED)
     return Answers(np.full(len(truth), questions.kind), nearest, probability, near, right, counts)
+
+
+def shows_told(count: int) -> str:
+    """Say what a model of so many shows could not rehearse; empty where they are enough."""
+    if count >= ENOUGH_SHOWS:
+        return ""
+    shows, how = ("1 show", "") if count == 1 else (f"{count} shows", " but with a single known one")
+    return (
+        f"with {shows}, what the model does with a picture of an unknown show could not be rehearsed{how}: "
+        f"it may name a show that it knows (a library of {ENOUGH_SHOWS} shows or more is safer)"
+    )
 
 
 def parent_of(hierarchy: Hierarchy, level: str) -> NDArray[np.int64]:

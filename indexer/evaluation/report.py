@@ -39,6 +39,8 @@ CSS_DPI = 96
 """Pixels of style sheets in an inch (CSS Values and Units 3, section 6.2)."""
 LONG = 24
 """Rows that a table may have and still be shown as a whole: with a few more, nobody would see that it goes on."""
+SMALL = 500
+"""Pixels that a plot may be wide and still be scaled down to a phone's screen: its letters stay readable there."""
 UNKNOWN = "–"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PNG_WIDTH, _PNG_HEIGHT = slice(16, 20), slice(20, 24)
@@ -179,7 +181,7 @@ def _page(report: Report) -> str:
         lstrip_blocks=True,
     )
     templates.filters["shown"] = _shown
-    return templates.get_template(PAGE).render(report=report, metrics=METRICS)
+    return templates.get_template(PAGE).render(report=report, metrics=METRICS, small=SMALL)
 
 
 def _shown(value: object) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexer.evaluation.metrics import untested_told
+from indexer.evaluation.rehearsal import shows_told
 from indexer.library import Library
 from indexer.training.projecting import projection_told
 from recommender.modelfolder import ModelFolder
@@ -36,6 +37,7 @@ class TrainReport:
             "embedded_of_nobody": self.nobody,
             "metrics": self.metrics,
             "untested": self.untested,
+            "not_rehearsed": self.not_rehearsed or None,
             "rejects": [{"path": reject.path, "reason": reject.reason} for reject in self.library.rejects],
             "seconds": self.seconds,
         }
@@ -44,6 +46,11 @@ class TrainReport:
     def untested(self) -> list[str]:
         """The characters of which the test part, or the folds, hold no picture."""
         return [label for label, row in self.metrics["characters"].items() if not row["pictures"]]
+
+    @property
+    def not_rehearsed(self) -> str:
+        """What could not be rehearsed with so few shows, in a sentence; empty where they are enough."""
+        return shows_told(len(self.model.hierarchy.shows))
 
     def to_text(self) -> str:
         """Return the report for people."""
@@ -62,6 +69,8 @@ class TrainReport:
             lines.append("nothing was tested: the library is too small for a test part; --folds tests every picture")
         elif untested := untested_told(self.untested):
             lines.append(untested)
+        if told := self.not_rehearsed:
+            lines.append(told)
         lines.append(projection_told(metrics["projection"]))
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         drawn = f", and {self.nobody} drawn ones that show nobody, to learn doubt on" if self.nobody else ""

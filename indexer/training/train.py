@@ -7,16 +7,13 @@ the heads (`heads`), the convolutions (`finetune`), the split (`indexer.split`),
 
 from __future__ import annotations
 
-import difflib
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from safetensors import SafetensorError
 
 from indexer.embed import EmbeddingTable, Projected
@@ -24,9 +21,10 @@ from indexer.gather import Gatherer, Views, stored
 from indexer.library import LIBRARY_LIMITS, Library, first_pictures, require_library
 from indexer.progress import progress, say
 from indexer.samples import Samples
-from indexer.split import HELD_OUT, PARTS, SHARES
+from indexer.split import PARTS, SHARES
 from indexer.stopwatch import Stopwatch
 from indexer.training.checkpoint import Run, plain_reason
+from indexer.training.demands import known_hierarchy, require_dimension, require_folds, require_possible
 from indexer.training.fit import FitOptions, Fitted, Watch, fit
 from indexer.training.heads import Epoch, HeadOptions
 from indexer.training.history import FINETUNING, HEADS, Row, files, rows_of
@@ -39,9 +37,8 @@ from indexer.training.weights import LoadedBackbone, load_backbone
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, ModelRow
 from recommender.encoders.torch_encoder import Precision, TorchBackbone, computes_bfloat16
-from recommender.errors import BadLibrary, BuildError
+from recommender.errors import BuildError
 from recommender.images import Limits
-from recommender.labels import Hierarchy
 from recommender.modelfolder import ModelFolder, NewModel, TrainedPictures, write_model
 from recommender.projection import Projection
 from recommender.settings import Settings
@@ -99,7 +96,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     _check(options)
     _clear_orphan(settings.home, catalogue, options)
     path = _path_of_model(settings.home / "models", options)
-    require_library(root, settings.home)
+    require_possible(root, require_library(root, settings.home), options.held_out, options.folds, options.project)
     loaded = load_backbone(options.backbone, options.weights, options.heads.seed)
     job = _Job(settings, catalogue, root, options, loaded)
     clock.lap("weights")
@@ -107,7 +104,7 @@ def train(settings: Settings, catalogue: Catalogue, root: Path, options: TrainOp
     frozen = options.tuning.unfreeze == "none"
     seen = job.look(options.views if frozen else 0)
     clock.lap("embeddings")
-    _require_folds(seen.samples, options.folds)
+    require_folds(seen.samples, options.folds)
     run = job.run(settings.home / "training" / path.name, seen)
     if not frozen:
         limits = Limits.of(settings, LIBRARY_LIMITS.min_side)
@@ -156,6 +153,7 @@ class _Job:
     def look(self, views: int, before: _Seen | None = None) -> _Seen:
         """Let the library, and random views of it, go through the backbone; the split of `before` is kept."""
         backbone = self._backbone(before.backbone.space.precision if before else None)
+        require_dimension(self.options.project, backbone.space.dimension)
         with EmbeddingTable.open(self.settings.home, backbone.space) as table:
             gatherer = Gatherer(self.settings, self.catalogue, backbone, table)
             gathered = gatherer.library(self.root, Views.random(views))
@@ -167,7 +165,7 @@ class _Job:
                 raise BuildError(f"{self.root} has changed while the training ran: run it again")
             samples = replace(before.samples, stored=vectors)
             return _Seen(backbone, gathered.library, samples, before.embedded + embedded, before.nobody + nobody)
-        hierarchy = _hierarchy(gathered.library, self.options.held_out)
+        hierarchy = known_hierarchy(gathered.library, self.options.held_out)
         alike = self.loaded.tells_duplicates
         samples = Samples.of(hierarchy, entries, vectors, self.options.heads.seed, alike=alike)
         return _Seen(backbone, gathered.library, samples, embedded, nobody)
@@ -308,38 +306,6 @@ def _check(options: TrainOptions) -> None:
         )
     if options.recipe == "seed" and options.tuning.unfreeze != "none":
         raise BuildError("the recipe seed trains the last layer only: leave --unfreeze out, or use --recipe joint")
-
-
-def _require_folds(samples: Samples, count: int) -> None:
-    """Raise BuildError where there are more folds than pictures to fill them."""
-    groups = len(np.unique(samples.split.group[samples.characters != HELD_OUT]))
-    if count > groups:
-        raise BuildError(
-            f"--folds {count} is too many: the library has {groups} pictures, near-duplicates counted once"
-        )
-
-
-def _hierarchy(library: Library, held_out: Sequence[str]) -> Hierarchy:
-    """Return the characters that the model is to know. Raises BadLibrary where they are fewer than two."""
-    characters = library.hierarchy.characters
-    labels = {character.label for character in characters} | {character.show.slug for character in characters}
-    for label in held_out:
-        if label not in labels:
-            near = difflib.get_close_matches(label, sorted(labels), n=3)
-            hint = f": did you mean {' or '.join(near)}?" if near else f": {library.root} has no such folder"
-            raise BadLibrary(f"there is no {label!r} to hold out{hint}")
-    known = [one for one in characters if not {one.label, one.show.slug} & set(held_out)]
-    if len(known) > 1:
-        return Hierarchy(tuple(known))
-    left = f" ({known[0].label})" if known else ""
-    rejects = (
-        f"; {len(library.rejects)} pictures were left out ({library.rejects[0].reason})" if library.rejects else ""
-    )
-    without = " that is not held out" if held_out else ""
-    raise BadLibrary(
-        f"{library.root} has pictures of {'one character only' if known else 'no character'}{left}{without}: "
-        f"a model needs at least two{rejects}"
-    )
 
 
 def _clear_orphan(home: Path, catalogue: Catalogue, options: TrainOptions) -> None:

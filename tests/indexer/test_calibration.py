@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexer.evaluation.calibration import (
     ASSUMED,
     LEAST,
+    NAMED,
     PRECISION,
     calibrate,
     certainties,
@@ -148,6 +149,28 @@ def test_a_kind_that_was_not_rehearsed_leaves_its_share_to_the_others() -> None:
     precision, share = _said(fit_verdict(known), known)
     assert precision >= PRECISION
     assert share > 0.1
+
+
+def test_strict_verdicts_name_few_strangers() -> None:
+    """Where known pictures are right enough to pay for every stranger, only strict thresholds keep these out."""
+    known = _answers(2000, 85, "known", right=1.0)
+    strangers = _answers(500, 86, "unknown show", right=0.0, near=0.75)
+    measured = together([known, strangers])
+    named = {}
+    for strict in (False, True):
+        fitted = fit_verdict(measured, strict=strict)
+        for level in ("character", "show"):
+            sure = certainties(fitted[level], strangers, level) >= fitted[level].threshold
+            named[strict, level] = float(sure.mean())
+    for level in ("character", "show"):
+        assert named[True, level] <= NAMED
+    assert max(named[False, level] for level in ("character", "show")) > 2 * NAMED
+
+
+def test_strict_verdicts_without_strangers_are_as_ever() -> None:
+    """A library of one show has no unknown show to ask about: its thresholds rest on what it has."""
+    known = _answers(2000, 87, "known")
+    assert fit_verdict(known, strict=True) == fit_verdict(known)
 
 
 def test_nearer_and_likelier_never_make_less_sure() -> None:

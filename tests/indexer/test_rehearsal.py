@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.evaluation.rehearsal import KINDS, TURNS, Answers, Questions, ask, rehearse, together
+from indexer.evaluation.rehearsal import KINDS, TURNS, Answers, Questions, ask, rehearse, shows_told, together
 from indexer.samples import Part, Samples, Stored
 from indexer.split import HELD_OUT, Split
 from recommender.calibration import LEVELS
@@ -163,6 +163,15 @@ def test_what_a_library_cannot_rehearse_it_does_not(sizes: list[int], kinds: set
     """One show has no unknown show, and where fewer than two characters would stay known nobody is made unknown."""
     _, answers = _rehearsed(_samples(_cast(sizes)))
     assert {int(answer.kind[0]) for answer in answers} == kinds
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "with 1 show, "), (2, "with 2 shows, "), (3, ""), (12, "")])
+def test_too_few_shows_are_told(count: int, words: str) -> None:
+    """While one of two shows is unknown one is left, which is no choice: whoever trains has to know."""
+    told = shows_told(count)
+    assert told.startswith(words)
+    assert bool(told) == bool(words)
+    assert "could not be rehearsed" in told or not words
 
 
 def test_without_pictures_to_ask_about_there_are_no_answers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import errno
+import io
 import json
 import re
 import shutil
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from indexer.evaluation.plots import lines
 from indexer.evaluation.report import Plot, Report, Section, Table, write_report
@@ -146,8 +148,8 @@ def test_the_page_needs_nothing_else(folder: Path, page: Elements) -> None:
 
 
 def test_tables_are_told_apart_from_layout(page: Elements) -> None:
-    """A table has a caption, heads of columns and of rows, and can be scrolled with the keyboard."""
-    assert [caption.removesuffix(" CSV") for caption in page.text("caption")] == ["Characters", "Empty"]
+    """A table has a name, heads of columns and of rows, and can be scrolled with the keyboard."""
+    assert [table["aria-label"] for table in page.of("table")] == ["Characters", "Empty"]
     assert {attributes["scope"] for attributes in page.of("th")} == {"col", "row"}
     assert len([head for head in page.of("th") if head["scope"] == "row"]) == len(CHARACTERS.rows)
     boxes = [box for box in page.of("div") if box.get("class") == "wide"]
@@ -316,6 +318,38 @@ def _large_report() -> Report:
     )
     parts += (Table("whole", "A table of 24 rows", columns[:2], tuple(row[:2] for row in rows[:24])),)
     return Report("Evaluation", REPORT.notices, REPORT.summary, (*REPORT.sections, Section("Wide", "Very.", parts)))
+
+
+def _darkest(page: Page, box: Locator, right: int) -> int:
+    """Return how dark it gets in the middle of a box, in the 8 columns that end so many pixels from its right edge."""
+    place = box.bounding_box()
+    assert place
+    x, y = place["x"] + place["width"] - right - 8, place["y"] + place["height"] / 2
+    shot = page.screenshot(full_page=True, clip={"x": x, "y": y, "width": 8, "height": 1})
+    return int(np.asarray(Image.open(io.BytesIO(shot)).convert("L")).min())
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_where_there_is_more(scheme: str, browser: Browser, tmp_path: Path) -> None:
+    """A large plot and a wide table have a shade at the edge behind which they go on; a small plot is scaled down."""
+    blank = io.BytesIO()
+    Image.new("RGB", (1400, 600), "white").save(blank, "PNG")
+    small = io.BytesIO()
+    Image.new("RGB", (700, 300), "white").save(small, "PNG")
+    parts = (Plot("big", "Big", blank.getvalue(), "Blank."), Plot("small", "Small", small.getvalue(), "Blank."))
+    write_report(Report("Blank", (), (), (Section("Plots", "Two.", parts),)), {}, tmp_path / "report")
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 800})  # type: ignore[arg-type]
+    page: Page = context.new_page()
+    page.goto((tmp_path / "report" / "report.html").as_uri())
+    big, little = (page.get_by_role("group", name=name) for name in ("Big", "Small"))
+    assert _darkest(page, big, 0) < 200, "nothing says that the plot goes on"
+    assert _darkest(page, big, 60) == 255
+    big.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    assert _darkest(page, big, 0) > 240, "the plot is at its end"
+    assert little.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert _darkest(page, little, 0) > 240
+    context.close()
 
 
 @pytest.mark.browser

@@ -130,6 +130,44 @@ def test_wrong_options_of_train_are_one_line(world: World, arguments: list[str],
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--holdout", "show=show-9"], "there is no 'show-9' to hold out: did you mean show-2 or show-1"),
+        (["--holdout", "show=show-0,show-1,show-2"], "pictures of no character that is not held out"),
+        (["--folds", "100000"], "--folds 100000 is too many: the library has 48 pictures"),
+        (["--holdout", "show=show-0", "--folds", "40"], "--folds 40 is too many: the library has 32 pictures"),
+        (["--project", "100000"], "--project 100000 is too much: the library has 48 pictures"),
+        (["--project", "0"], "--project takes auto, none, or a number of dimensions, not '0'"),
+    ],
+)
+def test_what_names_of_files_tell_is_told_before_anything_is_embedded(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    """Whoever misspells a name or asks for too much need not wait for the backbone to learn of it."""
+    world = World(tmp_path / "home", library(tmp_path / "library"))
+    assert words in world.run("train", world.library, *BACKBONE, *arguments).line
+    assert not list((world.home / "embeddings").glob("*"))
+
+
+def test_folders_that_differ_in_case_are_told_before_anything_is_embedded(tmp_path: Path) -> None:
+    """Two folders that may be one are no library, whatever lies in them."""
+    world = World(tmp_path / "home", _make(tmp_path / "library", "s/a/0.png", "s/b/0.png", "s/B/0.png"))
+    if len(list((world.library / "s").iterdir())) < 3:
+        pytest.skip("this file system does not tell letter case apart")
+    assert "the folders B and b differ only in letter case" in world.run("train", world.library, *BACKBONE).line
+    assert not list((world.home / "embeddings").glob("*"))
+
+
+def test_more_dimensions_than_an_embedding_has_are_told_before_anything_is_embedded(tmp_path: Path) -> None:
+    """A library of more pictures than an embedding has numbers tells nothing by its files; the backbone does."""
+    names = [f"s/{who}/{number}.png" for who in "ab" for number in range(260)]
+    world = World(tmp_path / "home", _make(tmp_path / "library", *names))
+    done = world.run("train", world.library, *BACKBONE, "--project", "513", "--precision", "float32")
+    assert "--project 513 is too much: this backbone's embeddings have 512 numbers" in done.line
+    assert not list((world.home / "embeddings").glob("*"))
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--holdout", "show-0"],
@@ -145,6 +183,9 @@ def test_wrong_options_of_train_are_one_line(world: World, arguments: list[str],
         ["--folds", "1"],
         ["--recipe", "soup"],
         ["--unfreeze", "some"],
+        ["--seed", "-1"],
+        ["--seed", "4294967296"],
+        ["--seed", "99999999999999999999999"],
     ],
 )
 def test_misspelt_options_of_train_are_wrong_usage(tmp_path: Path, arguments: list[str]) -> None:

@@ -147,6 +147,31 @@ def test_write_to_missing_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("left", [b"", None])
+@pytest.mark.parametrize("read", READS)
+def test_unfinished_file(read: Callable[[Catalogue], object], left: bytes | None, tmp_path: Path) -> None:
+    """A disk that was full at the first command leaves a file without a table: nothing is there yet, old or new."""
+    file = tmp_path / "catalogue.db"
+    if left is None:
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA journal_mode=wal")
+    else:
+        file.write_bytes(left)
+    with (
+        Catalogue(f"sqlite:///{file}") as catalogue,
+        pytest.raises(NoSnapshot, match=r"nothing was trained or indexed yet: run `sokkuri train LIBRARY`"),
+    ):
+        read(catalogue)
+    with (
+        Catalogue(f"sqlite:///{file}") as catalogue,
+        pytest.raises(CatalogueVersion, match="there is no catalogue yet"),
+    ):
+        catalogue.add_model(MODEL)
+    upgrade(f"sqlite:///{file}")
+    with Catalogue(f"sqlite:///{file}") as catalogue:
+        catalogue.add_model(MODEL)
+
+
 def test_empty_catalogue(catalogue: Catalogue) -> None:
     """A catalogue without rows answers lists with nothing and says what to run where one row is asked for."""
     assert (catalogue.snapshots(), catalogue.models(), catalogue.picture_ids()) == ([], [], set())
@@ -193,11 +218,11 @@ def test_other_revision(revision: str, message: str, file: Path, url: str) -> No
 
 
 def test_no_tables(file: Path) -> None:
-    """A database without tables asks for the upgrade, and is read without a restart once it had it."""
+    """A database without tables holds nothing yet, and is read without a restart once it had it."""
     file.parent.mkdir()
     sqlite3.connect(file).close()
     with Catalogue(f"sqlite:///{file}") as catalogue:
-        with pytest.raises(CatalogueVersion, match="sokkuri db upgrade"):
+        with pytest.raises(NoSnapshot, match="nothing was trained or indexed yet"):
             catalogue.counts()
         upgrade(f"sqlite:///{file}")
         assert catalogue.counts() == Counts(0, 0, 0)

@@ -33,7 +33,7 @@ from indexer.checked import CheckedVectors
 from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
-from recommender.folders import flush, make_folder
+from recommender.folders import flush, flush_open, make_folder
 from recommender.ports import Backbone
 from recommender.projection import Projection
 from recommender.types import DecodedImage, Matrix, PictureId
@@ -206,7 +206,7 @@ class EmbeddingTable:
 
     def flush(self) -> None:
         """Return when every record is on the disk."""
-        os.fsync(self._stream.fileno())
+        flush_open(self._stream.fileno(), self._file)
         self._unflushed = 0
 
     def features(self, pictures: Sequence[PictureId]) -> StoredVectors:

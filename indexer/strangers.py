@@ -6,7 +6,6 @@ Nothing of theirs may be removed then. Not here: what a crash left of a snapshot
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from indexer.workplace import now
@@ -14,7 +13,6 @@ from recommender.catalogue import Catalogue, ModelRow
 from recommender.errors import NotFound, UnknownArtefacts
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
-from recommender.snapshots import MANIFEST
 
 ELSE = "if it is not wanted, remove the folder"
 
@@ -22,23 +20,24 @@ ELSE = "if it is not wanted, remove the folder"
 def strangers(settings: Settings, catalogue: Catalogue) -> list[str]:
     """Return a line for each finished model and snapshot that the catalogue does not know, which says what to do.
 
-    A snapshot of a known model, beside known snapshots, is none: a job that died before it could publish left it.
+    Where it knows one of the snapshots that lie there, it is the catalogue of this home: then a job that died, before
+    it could publish or while it pruned, left those that it does not know, and they are none.
     """
-    models = {row.name: row.digest for row in catalogue.models()}
-    snapshots = {info.id for info in catalogue.snapshots()}
+    models = {row.name for row in catalogue.models()}
     lines = [
         f"models/{folder.name} is unknown to the catalogue: `sokkuri use {folder.name}` takes it in, if the catalogue "
         f"was lost; SOKKURI_DATABASE may also name another one; {ELSE}"
         for folder in finished(settings.home / "models")
         if folder.name not in models
     ]
-    for folder in finished(settings.home / "snapshots"):
-        left_by_a_crash = snapshots and _made_with(folder) in {*models.values(), ""}
-        if folder.name not in snapshots and not left_by_a_crash:
-            lines.append(
-                f"snapshots/{folder.name} is unknown to the catalogue: restore that, or correct SOKKURI_DATABASE; or "
-                f"run `sokkuri use MODEL` and `sokkuri reindex LIBRARY`, which make another one; {ELSE}"
-            )
+    known = {info.id for info in catalogue.snapshots()}
+    found = [folder.name for folder in finished(settings.home / "snapshots")]
+    if known.isdisjoint(found):
+        lines += [
+            f"snapshots/{name} is unknown to the catalogue: restore that, or correct SOKKURI_DATABASE; or "
+            f"run `sokkuri use MODEL` and `sokkuri reindex LIBRARY`, which make another one; {ELSE}"
+            for name in found
+        ]
     return lines
 
 
@@ -71,11 +70,3 @@ def take_in(settings: Settings, catalogue: Catalogue, name: str) -> bool:
 def finished(parent: Path) -> list[Path]:
     """Return the finished folders of a kind of artefact, by name; `workplace` has swept the others."""
     return sorted(path for path in parent.glob("*") if path.is_dir() and not path.name.startswith("."))
-
-
-def _made_with(snapshot: Path) -> str:
-    """Return the digest of the model that a snapshot was made with; empty where it does not tell."""
-    try:
-        return str(json.loads((snapshot / MANIFEST).read_text(encoding="utf-8"))["model_digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

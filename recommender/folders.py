@@ -91,12 +91,18 @@ def flush(path: Path) -> None:
     """Return when the file's bytes, or the folder's entries, are on the disk (fsync). An OSError names the path."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        flush_open(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def flush_open(descriptor: int, path: Path) -> None:
+    """Do as `flush` with a file that is open."""
+    try:
         os.fsync(descriptor)
     except OSError as error:
         error.filename = str(path)
         raise
-    finally:
-        os.close(descriptor)
 
 
 def is_full(folder: Path) -> bool:

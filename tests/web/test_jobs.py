@@ -36,6 +36,8 @@ REPORT = {
     "drift": {"snapshot": "s1", "overlap": 0.9, "pictures": 100, "other_space": False, "shows": {"red-sea": 0.5}},
     "held": "",
     "rejects": [{"path": "red-sea/ada/<b>broken</b>.png", "reason": "it is cut off"}],
+    "left_out": 1,
+    "gone": {"share": 0.1, "shows": {"red-sea": 1}},
     "seconds": {"scanning": 1.5},
     "pictures_per_second": 20.0,
 }

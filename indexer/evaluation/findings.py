@@ -228,17 +228,29 @@ def _verdicts(answers: Answers, calibration: Calibration, source: str) -> Verdic
 
 @dataclass(frozen=True, slots=True)
 class RetrievalFindings:
-    """Whether pictures find their like: of the same character, and of other characters of the same show."""
+    """Whether pictures find their like: of the same character, and of other characters of the same show.
+
+    `asking` and `asked` say in words what the queries and the gallery are, `asking_reduced` and `asked_reduced` the
+    same of `by_dimension`.
+    """
 
     same_character: Retrieval
     cross_role: Retrieval
     by_dimension: tuple[tuple[int, bool, Retrieval], ...]
+    asking: str
+    asked: str
+    asking_reduced: str
+    asked_reduced: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a JSON object."""
         return {
             "same_character": self.same_character.to_json(),
             "cross_role": self.cross_role.to_json(),
+            "queries": self.asking,
+            "gallery": self.asked,
+            "components_queries": self.asking_reduced,
+            "components_gallery": self.asked_reduced,
             "components": [
                 {"dimension": dimension, "whitened": whitened, **found.to_json()}
                 for dimension, whitened, found in self.by_dimension
@@ -257,7 +269,10 @@ def find_like(subject: Subject) -> RetrievalFindings:
     asking = everyone if frozen else np.flatnonzero(subject.tested | subject.strangers)
     one, other = (_items(subject, rows, subject.vectors) for rows in (asking, everyone))
     trained, tested = np.flatnonzero(subject.part == 0), np.flatnonzero(subject.tested | subject.strangers)
-    tested = tested if len(tested) < len(everyone) else np.flatnonzero(subject.part != 0)
+    unseen = "pictures that the model was not trained on"
+    asking_reduced = unseen
+    if len(tested) == len(everyone):  # with folds
+        tested, asking_reduced = np.flatnonzero(subject.part != 0), "pictures that are not of the training part"
     by_dimension = []
     if len(trained) and len(tested):
         embeddings = subject.embeddings
@@ -271,7 +286,15 @@ def find_like(subject: Subject) -> RetrievalFindings:
                 found = retrieve(_items(subject, tested, projected), _items(subject, gallery, projected))
                 by_dimension.append((dimension, whiten, found))
     crossed = retrieve(_across(subject, one), _across(subject, other))
-    return RetrievalFindings(retrieve(one, other), crossed, tuple(by_dimension))
+    return RetrievalFindings(
+        same_character=retrieve(one, other),
+        cross_role=crossed,
+        by_dimension=tuple(by_dimension),
+        asking=f"all {len(asking)} pictures of the library" if frozen else f"the {len(asking)} {unseen}",
+        asked=f"all {len(everyone)} pictures of the library",
+        asking_reduced=f"the {len(tested)} {asking_reduced}",
+        asked_reduced=f"the other {len(everyone) - len(tested)} pictures of the library",
+    )
 
 
 @dataclass(frozen=True, slots=True)

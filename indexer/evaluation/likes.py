@@ -14,6 +14,7 @@ from indexer.evaluation.report import Plot, Section, Table
 
 CURVE = 2
 """Fewer points make no curve."""
+WITHOUT = "A picture that has nothing to find there is no query."
 
 
 def likes_section(likes: RetrievalFindings) -> Section:
@@ -42,8 +43,8 @@ def _finding(likes: RetrievalFindings) -> Table:
         "Finding the like",
         ("looked for", "precision@1", "from", "to", "mAP", "from", "to", "mAP of chance", "queries"),
         tuple(rows),
-        "Every picture against all others; near-duplicates of the picture are left out. In the second row query and "
-        "gallery are different characters of one show.",
+        f"Queries: {likes.asking}. Gallery: {likes.asked}, without the query and its near-duplicates. {WITHOUT} In the "
+        "second row query and gallery are different characters of one show.",
     )
 
 
@@ -65,8 +66,8 @@ def _components(likes: RetrievalFindings) -> Iterator[Plot | Table]:
             )
             for dimension, whitened, found in likes.by_dimension
         ),
-        "Same character; test pictures against the others. The first row is the whole embedding, not centred."
-        + _untried(likes),
+        f"Same character. Queries: {likes.asking_reduced}. Gallery: {likes.asked_reduced}, without near-duplicates of "
+        f"the query. {WITHOUT} The first row is the whole embedding, not centred." + _untried(likes),
     )
     dimensions = sorted({dimension for dimension, _, _ in likes.by_dimension[1:]})
     if len(dimensions) < CURVE:

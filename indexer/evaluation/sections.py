@@ -20,6 +20,7 @@ from indexer.evaluation.grids import pictures_section
 from indexer.evaluation.intervals import METHOD, Ends, Interval, ends_of, share_interval
 from indexer.evaluation.likes import likes_section
 from indexer.evaluation.metrics import untested_told
+from indexer.evaluation.rehearsal import shows_told
 from indexer.evaluation.report import Plot, Report, Section, Table
 from indexer.evaluation.scores import Reliability, normalised
 from indexer.evaluation.subject import Subject
@@ -52,6 +53,8 @@ def compose(subject: Subject, findings: Findings, limits: Limits) -> Report:
 def _notices(subject: Subject) -> tuple[str, ...]:
     """Return what has to be said beside every figure."""
     notices = [subject.model.notice] if subject.model.notice else []
+    if told := shows_told(len(subject.model.hierarchy.shows)):
+        notices.append(_sentence(told))
     if (subject.fold >= 0).any():
         folds = subject.model.manifest["training"]["folds"]
         notices.append(
@@ -109,8 +112,9 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
             ("label space", "measure", "value", "from", "to", "pictures", "labels"),
             tuple(rows),
             f"95 % intervals: {METHOD}; so a few pictures that are all right are no certainty. Precision, recall and "
-            "F1 are means over the labels that occur. The other intervals of this page come about in the same way, but "
-            "for those in the chart of all models, where pictures are taken one by one (Clopper and Pearson).",
+            "F1 are means over the labels that occur; the precision of a label that was never the answer counts as 0. "
+            "The other intervals of this page come about in the same way, but for those in the chart of all models, "
+            "where pictures are taken one by one (Clopper and Pearson).",
         )
     ]
     for space, found in labels.items():
@@ -142,12 +146,24 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
             f"Each {space}",
             ("label", "precision", "recall", "F1", "pictures"),
             tuple((row.label, row.precision, row.recall, row.f1, row.support) for row in found.table),
-            _sentence(untested_told(found.untested)),
+            _of_each(found),
         )
         for space, found in labels.items()
     ]
     lead = "All figures are of pictures that the model has never seen, nor a near-duplicate of them."
     return Section("How often it is right", lead, tuple(parts))
+
+
+def _of_each(found: SpaceFindings) -> str:
+    """Say what a reader of a table of labels may wonder about: what was not tested, and what a dash means."""
+    told = [_sentence(untested_told(found.untested))]
+    never = [row for row in found.table if row.support and row.precision is None]
+    if never:
+        told.append(
+            f"Of the labels that occur, {len(never)} {'is' if len(never) == 1 else 'are'} the answer to no picture: "
+            "such a label has no precision (–), and counts as 0 in the mean."
+        )
+    return " ".join(one for one in told if one)
 
 
 def _sentence(line: str) -> str:

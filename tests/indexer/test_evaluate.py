@@ -112,6 +112,46 @@ def test_strangers_are_those_who_were_held_out(world: World) -> None:
     assert kinds["unknown character"]["right"]["character"] == 0
 
 
+def test_too_few_shows_to_rehearse_are_told_at_the_head(world: World) -> None:
+    """A model of two shows could not learn what an unknown one looks like: its report begins with that, others' not."""
+    for name, few in (("aloof", True), ("joint", False)):
+        world.metrics(name)
+        page = (world.home / "reports" / name / "report.html").read_text(encoding="utf-8")
+        head = page[: page.index("<main")]
+        assert ("With 2 shows, what the model does with a picture of an unknown show could not be" in head) == few
+
+
+@pytest.mark.parametrize(
+    ("model", "components"),
+    [("joint", "pictures that the model was not trained on"), ("folds", "pictures that are not of the training part")],
+)
+def test_what_asks_and_what_is_asked_is_said_with_its_number(world: World, model: str, components: str) -> None:
+    """The words below both tables of retrieval are about the very pictures that were counted."""
+    found = world.metrics(model)["retrieval"]
+    page = (world.home / "reports" / model / "report.html").read_text(encoding="utf-8")
+    assert found["queries"] == found["gallery"] == "all 108 pictures of the library"
+    asking, asked = (int(re.findall(r"\d+", found[f"components_{what}"])[0]) for what in ("queries", "gallery"))
+    assert asking + asked == 108
+    assert components in found["components_queries"]
+    assert all(row["queries"] <= asking for row in found["components"])
+    assert f"Queries: {found['components_queries']}. Gallery: {found['components_gallery']}" in page
+
+
+@pytest.mark.parametrize("model", ["joint", "seed", "folds"])
+def test_a_label_that_was_never_the_answer_is_explained(world: World, model: str) -> None:
+    """Its precision is a dash in its row and 0 in the mean: the table says so, with how many there are."""
+    labels = world.metrics(model)["labels"]
+    page = (world.home / "reports" / model / "report.html").read_text(encoding="utf-8")
+    expected = []
+    for space, found in labels.items():
+        rows = [row for row in world.table(model, f"by_{space}") if int(row["pictures"])]
+        never = [row for row in rows if not row["precision"]]
+        mean = sum(float(row["precision"] or 0.0) for row in rows) / len(rows)
+        assert found["precision"]["value"] == pytest.approx(mean)
+        expected += [str(len(never))] if never else []
+    assert re.findall(r"Of the labels that occur, (\d+) (?:is|are) the answer to no picture", page) == expected
+
+
 def test_a_rehearsal_stands_in_where_everybody_is_known(world: World) -> None:
     """Without strangers, characters of the test part are asked of heads that were trained without them."""
     metrics = world.metrics("joint")
@@ -213,6 +253,7 @@ def test_characters_without_a_test_picture_are_named(tmp_path: Path) -> None:
     told = "no picture was tested of show-1/hero-1: how well they are told is not known"
     assert told in trained.out
     assert "newly embedded: 38 pictures and views of the library, and 40 drawn ones that show nobody" in trained.out
+    assert "with 2 shows, what the model does with a picture of an unknown show could not be rehearsed" in trained.out
     done = sokkuri("evaluate", "few", "--output", tmp_path / "report", *home)
     assert told in done.out
     assert told[1:] in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

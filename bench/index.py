@@ -252,7 +252,9 @@ def _compact(drawn: Drawn, truth: NDArray[np.int64], name: str, lines: list[str]
     best: dict[str, Any] = {}
     size = len(drawn.stored)
     for length in COMPACT:
-        allowed = size * (8 + length) + 4 * round(2 * size**0.5) * DIMENSION
+        lists = round(2 * size**0.5)
+        # Code and row number of each vector, the centres and lengths of the lists, the code book, and a little.
+        allowed = size * (8 + length) + lists * (4 * DIMENSION + 8) + 4 * 256 * DIMENSION + 100_000
         with TemporaryDirectory(prefix="sokkuri-bench-") as place:
             report = build_index(Path(place), drawn.stored, IndexOptions(ENOUGH, allowed, 0))
             index = open_index(Path(place))

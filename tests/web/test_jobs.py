@@ -33,7 +33,7 @@ REPORT = {
     "model": "fake",
     "engine": "fake-float32",
     **dict.fromkeys(("pictures", "characters", "shows", "added", "changed", "moved", "removed", "embedded"), 1),
-    "drift": {"snapshot": "s1", "overlap": 0.9, "pictures": 100, "shows": {"red-sea": 0.5}},
+    "drift": {"snapshot": "s1", "overlap": 0.9, "pictures": 100, "shows": {"red-sea": 0.5}, "other_space": False},
     "held": "",
     "rejects": [{"path": "red-sea/ada/<b>broken</b>.png", "reason": "it is cut off"}],
     "left_out": 1,

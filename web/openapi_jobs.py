@@ -57,6 +57,11 @@ _REPORT = object_of(
             other_space=_FLAG | {"description": "another model or precision made it, so neighbours differ"},
         )
     ),
+    index={
+        "type": "object",
+        "additionalProperties": True,
+        "description": "what `index.json` says of the index; empty where none was made",
+    },
     held=TEXT | {"description": "why nothing was published; empty where nothing spoke against it"},
     rejects=list_of(object_of(path=TEXT, reason=TEXT)),
     left_out=COUNT | {"description": "pictures: a folder that cannot be read counts as those that were known in it"},

@@ -16,6 +16,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from indexer.drift import Drift
+from indexer.library import Reject
+from indexer.outcome import Gone, ReindexReport
 from recommender.catalogue import Catalogue, FileRow
 from recommender.jobs import OPTIONS, Jobs
 from recommender.publication import Publication
@@ -28,19 +31,19 @@ from web.openapi_jobs import PATHS, document
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of nobody
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-REPORT = {
-    "snapshot": "20260101T000000Z-00",
-    "model": "fake",
-    "engine": "fake-float32",
+REPORT = ReindexReport(
+    snapshot="20260101T000000Z-00",
+    model="fake",
+    engine="fake-float32",
     **dict.fromkeys(("pictures", "characters", "shows", "added", "changed", "moved", "removed", "embedded"), 1),
-    "drift": {"snapshot": "s1", "overlap": 0.9, "pictures": 100, "other_space": False, "shows": {"red-sea": 0.5}},
-    "held": "",
-    "rejects": [{"path": "red-sea/ada/<b>broken</b>.png", "reason": "it is cut off"}],
-    "left_out": 1,
-    "gone": {"share": 0.1, "shows": {"red-sea": 1}},
-    "seconds": {"scanning": 1.5},
-    "pictures_per_second": 20.0,
-}
+    drift=Drift("s1", 0.9, 100, (("red-sea", 0.5),)),
+    held="",
+    index={"key": "Flat", "recall10": 1.0, "how": "built", "why": ""},
+    rejects=(Reject("red-sea/ada/<b>broken</b>.png", "it is cut off"),),
+    seconds={"scanning": 1.5},
+    gone=Gone(0.1, (("red-sea", 1),)),
+).to_json()
+"""What a reindex really reports."""
 
 
 def remember(world: World, library: str) -> None:

@@ -19,7 +19,7 @@ def test_vgg19_with_random_weights_works_end_to_end(tmp_path: Path) -> None:
     trained = sokkuri("train", root, "--weights", "none", "--views", "0", "--home", home)
     assert trained.code == 0, trained.err
     assert "! This model is untrained" in trained.err
-    assert "52 pictures and views newly embedded" in trained.out
+    assert "newly embedded: 12 pictures and views of the library, and 40 " in trained.out
     model = ModelFolder.open(home / "models" / "vgg19-1")
     assert model.space.dimension == 4096
     assert model.untrained

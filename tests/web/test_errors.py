@@ -71,7 +71,7 @@ def test_every_family_has_a_status(app: Flask) -> None:
         }
     mistakes = {kind.__name__ for kind, status in statuses.items() if status == 500}
     batch = {"BuildError", "BadLibrary", "BadSources", "FetchFailed", "FetchRefused", "FidelityTooLow", "NoNetwork"}
-    assert mistakes == {"SokkuriError", *batch}
+    assert mistakes == {"SokkuriError", "UnknownArtefacts", *batch}
 
 
 def test_busy_says_when_to_come_back(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ class Preprocessing:
 def reuse_memory() -> None:
     """Let decoding keep up to 16 MB for the next picture: to get pages anew for each takes as long as to decode it."""
     Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]  # documented, not annotated
-    Image.core.set_blocks_max(_BLOCKS)  # type: ignore[attr-defined]
+    Image.core.set_blocks_max(_BLOCKS)  # type: ignore[attr-defined]  # as above
 
 
 def picture_id(data: bytes) -> PictureId:

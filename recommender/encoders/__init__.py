@@ -18,10 +18,9 @@ from recommender.errors import EngineMissing, NotFound, SettingError, SokkuriErr
 from recommender.exports import PRECISIONS, Export
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
-from recommender.settings import Settings
+from recommender.settings import ENGINES, Settings
 from recommender.types import DecodedImage, Matrix
 
-ENGINES = ("auto", "torch", "openvino")
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What stands where a driver for computing on a graphics card is loaded: NVIDIA's, AMD's, and that of WSL."""
 

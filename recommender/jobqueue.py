@@ -87,8 +87,10 @@ class JobQueue:
     def consumer(self) -> Consumer:
         """Return what takes jobs out and performs them in a thread, from its `start()` to its `stop()`.
 
-        `start()` must be called in the main thread, and sets handlers of signals: set others after it.
+        `start()` must be called in the main thread, and sets handlers of signals: set others after it. It looks again
+        after a file that was locked or damaged, and says nothing of it: whoever watches the jobs meets the same error.
         """
+        logging.getLogger("huey.consumer.Worker").addFilter(_no_trouble_of_the_file)
         return Consumer(
             self._huey, workers=1, periodic=False, max_delay=LONGEST_POLL, scheduler_interval=60, worker_type="thread"
         )
@@ -107,6 +109,11 @@ def submit(home: Path, library: str, options: Mapping[str, bool]) -> Job:
     except SokkuriError as error:
         logger.warning("job %s waits for a worker to find it: %s", job.id, error)  # which is what workers look for
     return job
+
+
+def _no_trouble_of_the_file(record: logging.LogRecord) -> bool:
+    """Keep what Huey logs, but for an error of SQLite: it comes with a traceback, once a second."""
+    return not (record.exc_info and isinstance(record.exc_info[1], sqlite3.Error))
 
 
 @contextmanager

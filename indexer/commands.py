@@ -635,9 +635,14 @@ def verify(home: Path | None, *, as_json: bool) -> None:
 
 @click.command(epilog="\b\nExamples:\n  sokkuri prune --dry-run\n  sokkuri prune --json")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option(
+    "--unknown",
+    is_flag=True,
+    help="Remove also the snapshots that the catalogue does not know, of one that was lost: see `sokkuri verify`.",
+)
 @json_option
 @home_option
-def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def prune(home: Path | None, *, dry_run: bool, unknown: bool, as_json: bool) -> None:
     """Remove what nothing refers to any more: old snapshots, embeddings of old models, thumbnails.
 
     The published snapshot and the three newest ones stay, with all that they need; so do the embeddings of every model
@@ -647,7 +652,7 @@ def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
 
     settings = settings_of_home(home)
     with workplace(settings, "prune") as catalogue:
-        report = run(settings, catalogue, dry_run=dry_run)
+        report = run(settings, catalogue, dry_run=dry_run, unknown=unknown)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
 
 

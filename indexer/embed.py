@@ -345,8 +345,10 @@ def _space(file: Path) -> EmbeddingSpace:
     """Read the space of a table."""
     try:
         return EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise Corrupt(f"{file} is missing: run `sokkuri reindex LIBRARY`, which writes it again") from None
     except (OSError, ValueError, TypeError):
-        raise Corrupt(f"{file} is damaged: move the folder away and run the same again") from None
+        raise Corrupt(f"{file} is damaged: remove this file alone, and run the same again, which writes it") from None
 
 
 class Embedder:

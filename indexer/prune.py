@@ -1,6 +1,7 @@
 """Pruning: what nothing refers to any more is removed. What is served, or could be served by a rollback, stays.
 
-Rows go before files: a run that is killed leaves files that nobody knows of, and the next run finds them. Only where
+Rows go before files: a run that is killed leaves files that nobody knows of, marked as such (`marks`), and the next run
+finds them. Only where
 the disk is so full that the catalogue cannot be written to, the files go first. Not here: pictures that somebody wants
 removed (`indexer.collect.forget`).
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from indexer.marks import mark
 from indexer.strangers import refuse_strangers
 from recommender.catalogue import Catalogue
 from recommender.embeddings import EmbeddingSpace
@@ -67,16 +69,17 @@ class PruneReport:
         return asdict(self)
 
 
-def prune(settings: Settings, catalogue: Catalogue, *, dry_run: bool = False) -> PruneReport:
+def prune(settings: Settings, catalogue: Catalogue, *, dry_run: bool = False, unknown: bool = False) -> PruneReport:
     """Remove what neither the published snapshot, nor the newest whole ones, nor any model needs.
 
     A damaged snapshot among those stays too, with what it can still be seen to need. Raises Corrupt where the published
     one, or a model, cannot tell what it needs, and UnknownArtefacts where models or snapshots lie there that the
-    catalogue does not know: then nothing is removed.
+    catalogue does not know: then nothing is removed. With `unknown` such snapshots are removed like others, where the
+    catalogue has published one of its own.
     """
-    refuse_strangers(settings, catalogue)
-    home = settings.home
     known = catalogue.snapshots()
+    refuse_strangers(settings, catalogue, snapshots=not (unknown and known))
+    home = settings.home
     whole, damaged = _staying(home, known)
     staying = {*whole, *damaged}
     rows = [info.id for info in known if info.id not in staying]
@@ -88,6 +91,8 @@ def prune(settings: Settings, catalogue: Catalogue, *, dry_run: bool = False) ->
     former = catalogue.former_picture_ids() - held
     freed = _sizes((*snapshots, *tables)) + sum(file.stat().st_size for file in thumbnails)
     if not dry_run:
+        for folder in snapshots:
+            mark(folder)
 
         def drop_rows() -> None:
             catalogue.drop_snapshots(rows)

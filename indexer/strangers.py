@@ -34,23 +34,13 @@ def unknown_models(settings: Settings, catalogue: Catalogue) -> list[str]:
 def unknown_snapshots(settings: Settings, catalogue: Catalogue) -> list[str]:
     """Return a line for each snapshot that was published and that the catalogue does not know, which says what to do.
 
-    Where it knows one of those that lie there, it is a catalogue of this home, and older ones that it does not know are
-    none: a later reindex has taken their place, or a prune was stopped half-way.
+    It may be what another catalogue of the same home serves, however much this one has published since.
     """
     there = finished(settings.home / "snapshots")
     known = {info.id for info in catalogue.snapshots()}
     newest = max((folder.name for folder in there if folder.name in known), default="")
-    unknown = [folder for folder in there if folder.name > newest and not is_marked(folder)]
-    if not unknown:
-        return []
     models = {row.name for row in catalogue.models()}
-    newer = ", and newer than all that it knows" if newest else ""
-    return [
-        f"snapshots/{folder.name} is unknown to the catalogue{newer}: was that lost, or restored from an older copy? "
-        f"Restore a newer copy, or correct SOKKURI_DATABASE; or run {_anew(folder, models)}, which publishes "
-        f"anew, embeds no picture twice and leaves this one to `sokkuri prune`; {ELSE}"
-        for folder in unknown
-    ]
+    return [_told(folder, newest, models) for folder in there if folder.name not in known and not is_marked(folder)]
 
 
 def strangers(settings: Settings, catalogue: Catalogue) -> list[str]:
@@ -58,9 +48,9 @@ def strangers(settings: Settings, catalogue: Catalogue) -> list[str]:
     return unknown_models(settings, catalogue) + unknown_snapshots(settings, catalogue)
 
 
-def refuse_strangers(settings: Settings, catalogue: Catalogue) -> None:
-    """Raise UnknownArtefacts where the catalogue does not know all that lies there."""
-    if lines := strangers(settings, catalogue):
+def refuse_strangers(settings: Settings, catalogue: Catalogue, *, snapshots: bool = True) -> None:
+    """Raise UnknownArtefacts where the catalogue does not know all that lies there, or all models."""
+    if lines := strangers(settings, catalogue) if snapshots else unknown_models(settings, catalogue):
         more = f", and {len(lines) - 1} more (`sokkuri verify` lists them)" if len(lines) > 1 else ""
         raise UnknownArtefacts(f"nothing was removed: {lines[0]}{more}")
 
@@ -93,6 +83,20 @@ def take_in(settings: Settings, catalogue: Catalogue, name: str) -> bool:
         catalogue.add_model(row, use=False)
         return True
     return False
+
+
+def _told(folder: Path, newest: str, models: set[str]) -> str:
+    """Return the line for a snapshot; `newest` is the last one that the catalogue knows, or empty."""
+    what = f"snapshots/{folder.name} is unknown to the catalogue"
+    gone = "`sokkuri prune --unknown` removes it"
+    if folder.name < newest:
+        return f"{what}: does SOKKURI_DATABASE name the right one? Then it belongs to one that was lost, and {gone}"
+    newer = ", and newer than all that it knows" if newest else ""
+    return (
+        f"{what}{newer}: was that lost, or restored from an older copy? Restore a newer copy, or correct "
+        f"SOKKURI_DATABASE; or run {_anew(folder, models)}, which publishes anew and embeds no picture twice; "
+        f"after that {gone}"
+    )
 
 
 def _anew(folder: Path, models: set[str]) -> str:

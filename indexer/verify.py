@@ -101,6 +101,7 @@ class _Inspection:
     whole: dict[str, Snapshot] = field(default_factory=dict)
     looked_at: int = 0
     stored: dict[str, frozenset[bytes]] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
     cosines: list[float] = field(default_factory=list)
 
     def snapshots(self) -> None:
@@ -149,6 +150,7 @@ class _Inspection:
                 state = examine(folder)
             except SokkuriError as error:
                 self.findings.append(str(error))
+                self.unreadable.add(folder.name)
                 continue
             self.stored[folder.name] = state.pictures
             remedy = "run `sokkuri reindex LIBRARY --full`, which makes them anew"
@@ -181,8 +183,9 @@ class _Inspection:
                 }
                 self._tell(other, f"have another character in the catalogue than in snapshot {info.id}")
             table = space_of(self.settings.home / "snapshots" / info.id).unprojected.fingerprint
-            without = held.keys() - self.stored.get(table, frozenset())
-            self._tell(without, f"of snapshot {info.id} have no embedding in embeddings/{table}")
+            if table not in self.unreadable:  # which is told, and says nothing of what is in it
+                without = held.keys() - self.stored.get(table, frozenset())
+                self._tell(without, f"of snapshot {info.id} have no embedding in embeddings/{table}")
 
     def _tell(self, pictures: Iterable[bytes], what: str) -> None:
         """Make a finding of some pictures, where there are any."""
@@ -214,8 +217,16 @@ class _Inspection:
         for row in order:
             if len(sample) < SAMPLE and (image := self._image(snapshot.picture(int(row)))):
                 sample.append((int(row), image))
-        if not sample:
-            return
+        if sample:
+            self._compare(info, snapshot, sample)
+        elif len(order):
+            self.findings.append(
+                f"none of the {len(order)} pictures of snapshot {info.id} lies where it did, so that none was "
+                "embedded again: put their library back in its place, or run `sokkuri reindex LIBRARY`"
+            )
+
+    def _compare(self, info: SnapshotInfo, snapshot: Snapshot, sample: Iterable[tuple[int, DecodedImage]]) -> None:
+        """Embed pictures, each with its row in the snapshot, and compare."""
         try:
             encoder: Encoder = open_encoder(self.settings, info.model, info.space)
         except SokkuriError as error:

@@ -48,10 +48,10 @@ class Home:
         with workplace(self.settings, "test") as catalogue:
             return run_verify(self.settings, catalogue)
 
-    def prune(self, *, dry_run: bool = False) -> PruneReport:
+    def prune(self, *, dry_run: bool = False, unknown: bool = False) -> PruneReport:
         """Prune it."""
         with workplace(self.settings, "test") as catalogue:
-            return run_prune(self.settings, catalogue, dry_run=dry_run)
+            return run_prune(self.settings, catalogue, dry_run=dry_run, unknown=unknown)
 
     def catalogue(self) -> Catalogue:
         """Open the catalogue."""

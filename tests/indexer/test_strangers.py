@@ -116,7 +116,7 @@ def test_a_server_says_that_the_catalogue_is_lost(home: Home) -> None:
 
 
 def test_without_a_copy_everything_comes_back_but_the_catalogue(home: Home) -> None:
-    """`use` begins another one and takes the model in, a reindex publishes anew, and then prune may remove the rest."""
+    """`use` begins another one and takes the model in, a reindex publishes anew; then prune may be told of the rest."""
     publish(home, 0)
     lose_catalogue(home)
     before = files(home)
@@ -126,6 +126,8 @@ def test_without_a_copy_everything_comes_back_but_the_catalogue(home: Home) -> N
         use(home, "../models/tiny")
     with pytest.raises(UnknownArtefacts, match=r"nothing was removed: snapshots/.* is unknown .*SOKKURI_DATABASE"):
         home.prune()
+    with pytest.raises(UnknownArtefacts, match="nothing was removed"):
+        home.prune(unknown=True)  # as long as nothing else could be served
     findings = home.verify().findings
     assert sum("is unknown to the catalogue" in finding for finding in findings) == len(findings) == 3
     with pytest.raises(UnknownArtefacts, match=r"snapshots/.* is unknown to .*`sokkuri reindex LIBRARY`"):
@@ -133,9 +135,42 @@ def test_without_a_copy_everything_comes_back_but_the_catalogue(home: Home) -> N
     assert call(home, "snapshots").stderr.count("is unknown to the catalogue") == 3
     time.sleep(1.1)  # snapshots are named by the second
     assert home.reindex().embedded == 0
-    assert home.verify().findings == ()
+    assert sum("`sokkuri prune --unknown` removes it" in finding for finding in home.verify().findings) == 3
+    with pytest.raises(UnknownArtefacts, match="does SOKKURI_DATABASE name the right one"):
+        home.prune()
     known = {path for path in before if path.parent.name == "snapshots"}
-    assert {home.settings.home / "snapshots" / name for name in home.prune().snapshots} == known
+    assert {home.settings.home / "snapshots" / name for name in home.prune(unknown=True).snapshots} == known
+    assert home.verify().findings == ()
+
+
+def test_what_another_catalogue_serves_outlives_a_reindex_beside_it(home: Home) -> None:
+    """However much is published under another SOKKURI_DATABASE, verify names what the first one serves; prune stops."""
+    served = home.published().info.id
+    other = home.with_settings(database=f"sqlite:///{home.settings.home / 'other.db'}")
+    use(other, "tiny")
+    time.sleep(1.1)  # snapshots are named by the second
+    assert other.reindex().embedded == 0
+    assert sum(f"snapshots/{served} is unknown" in finding for finding in other.verify().findings) == 1
+    with pytest.raises(UnknownArtefacts, match="nothing was removed"):
+        other.prune()
+    assert home.published().info.id == served
+
+
+def test_a_prune_that_died_after_its_rows_leaves_nothing_unknown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was about to remove is marked, and the next one removes it."""
+    for number in range(4):
+        publish(home, number)
+        time.sleep(1.1)  # snapshots are named by the second
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.prune._remove", _died)
+        with pytest.raises(SokkuriError, match="killed"):
+            home.prune()
+    assert home.verify().findings == ()
+    assert len(home.prune().snapshots) > 0
+
+
+def _died(*_told: object, **_more: object) -> None:
+    raise SokkuriError("killed")
 
 
 def test_an_empty_catalogue_is_not_believed(home: Home) -> None:
@@ -197,13 +232,14 @@ def test_an_older_copy_is_told(older: tuple[Home, str, str]) -> None:
 
 
 def test_after_an_older_copy_a_reindex_publishes_what_was_lost(older: tuple[Home, str, str]) -> None:
-    """It names what it does not know, embeds nothing, and is newer; only then prune takes the other for rubbish."""
+    """It names what it does not know, embeds nothing, and is newer; prune removes the other where told to."""
     home, _, later = older
     time.sleep(1.1)  # snapshots are named by the second
     report = home.reindex()
     assert (report.embedded, report.pictures) == (0, PICTURES)
-    assert home.verify().findings == ()
-    assert home.prune().snapshots == (later,)
+    (told,) = home.verify().findings
+    assert told.startswith(f"snapshots/{later} is unknown")
+    assert home.prune(unknown=True).snapshots == (later,)
     assert home.verify().findings == ()
 
 
@@ -250,12 +286,8 @@ def test_the_mark_goes_with_the_commit(home: Home) -> None:
 def test_a_first_reindex_that_died_before_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it left is no stranger: verify finds nothing, rollback says what it is, and prune removes it."""
     home = new_home(tmp_path)
-
-    def died(*_told: object, **_more: object) -> None:
-        raise SokkuriError("killed")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Catalogue, "publish", died)
+        patch.setattr(Catalogue, "publish", _died)
         with pytest.raises(SokkuriError, match="killed"):
             home.reindex()
     (left,) = (home.settings.home / "snapshots").iterdir()

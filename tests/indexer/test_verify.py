@@ -80,12 +80,26 @@ def test_a_picture_that_is_embedded_otherwise_is_found(home: Home) -> None:
 
 
 def test_a_pipe_in_the_place_of_a_picture_is_passed_over(home: Home) -> None:
-    """Nothing waits for what is written to it."""
-    for file in home.root.rglob("*.png"):
+    """Nothing waits for what is written to it; that no picture at all could be compared is a finding."""
+    files = sorted(home.root.rglob("*.png"))
+    for file in files[1:]:
         file.unlink()
         os.mkfifo(file)
     report = home.verify()
-    assert (report.findings, report.compared) == ((), 0)
+    assert (report.findings, report.compared) == ((), 1)
+    files[0].unlink()
+    report = home.verify()
+    assert [f"none of the {PICTURES} pictures of snapshot" in finding for finding in report.findings] == [True]
+    assert report.compared == 0
+
+
+def test_a_table_that_does_not_say_what_it_is_of(home: Home) -> None:
+    """A lost space.json is one finding, and the next reindex writes it again without embedding anything."""
+    (home.table / "space.json").unlink()
+    (finding,) = home.verify().findings
+    assert "space.json is missing: run `sokkuri reindex LIBRARY`, which writes it again" in finding
+    assert home.reindex().embedded == 0
+    assert home.verify().findings == ()
 
 
 def test_the_catalogue_and_the_index_are_compared_both_ways(home: Home) -> None:

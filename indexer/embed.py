@@ -9,7 +9,7 @@ embeddings/<space>/
 What is kept is what the backbone gave: embeddings are made of it when they are read, so that a new projection costs no
 forward pass. Records are only ever appended, and each proves itself: after a crash the table ends at the last whole
 record. Training, evaluation and reindexing share it, so that no picture goes through the same backbone twice. Not here:
-which pictures belong to a library (`indexer.library`).
+which pictures belong to a library (`indexer.library`), nor how their features are made (`indexer.embedder`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
@@ -34,14 +32,11 @@ from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.folders import flush, flush_open, make_folder
-from recommender.ports import Backbone
 from recommender.projection import Projection
-from recommender.types import DecodedImage, Matrix, PictureId
+from recommender.types import Matrix, PictureId
 
 BATCH = 16
-"""Pictures that are decoded before the backbone is asked."""
-BATCH_BYTES = 64_000_000
-"""Pixels, in bytes, after which it is asked all the same: a very long strip is larger than it looks."""
+"""Records that are appended at once, at the most."""
 PROJECTED = 1024
 """Vectors that are projected at once: 16 MB of a network with 4,096 features."""
 FLUSHED_EVERY = 256
@@ -343,73 +338,3 @@ def _space(file: Path) -> EmbeddingSpace:
         return EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise Corrupt(f"{file} is damaged: move the folder away and run the same again") from None
-
-
-class Embedder:
-    """Feeds decoded pictures to the backbone in batches, unless the table has them already.
-
-    One batch is embedded and appended while the next one is decoded: use it as a context, which ends when the last one
-    stands in the table. `embedded` counts pictures, and `seconds` are those that the backbone and the table took.
-    """
-
-    def __init__(self, backbone: Backbone, table: EmbeddingTable) -> None:
-        self._backbone = backbone
-        self._table = table
-        self._waiting: dict[PictureId, DecodedImage] = {}
-        self._waiting_bytes = 0
-        self._running: Future[None] | None = None
-        self._runs: Set[PictureId] = frozenset()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self.embedded = 0
-        self.seconds = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # After an error, the table must not be closed under the batch that is being appended.
-        try:
-            if kind is None:
-                self.finish()
-        finally:
-            self._worker.shutdown(wait=True)
-
-    def wants(self, picture: PictureId) -> bool:
-        """Tell whether the picture has yet to go through the backbone."""
-        return picture not in self._waiting and picture not in self._runs and picture not in self._table
-
-    def add(self, image: DecodedImage) -> None:
-        """Take a picture; its features stand in the table some batches later, at the latest after `finish`."""
-        if not self.wants(image.id):
-            return
-        self._waiting[image.id] = image
-        self._waiting_bytes += image.pixels.nbytes
-        if len(self._waiting) == BATCH or self._waiting_bytes >= BATCH_BYTES:
-            self._send()
-
-    def finish(self) -> None:
-        """Return when everything that was added stands in the table. Raises what the backbone or the table raised."""
-        self._send()
-        self._settle()
-
-    def _send(self) -> None:
-        """Have what is waiting embedded, once the batch before is."""
-        self._settle()
-        if self._waiting:
-            batch, self._waiting, self._waiting_bytes = self._waiting, {}, 0
-            self._runs = batch.keys()
-            self._running = self._worker.submit(self._embed, list(batch.values()))
-
-    def _settle(self) -> None:
-        """Wait for the batch that is being embedded."""
-        running, self._running = self._running, None
-        if running:
-            running.result()
-
-    def _embed(self, batch: Sequence[DecodedImage]) -> None:
-        started = perf_counter()
-        self._table.append([image.id for image in batch], self._backbone.features(batch))
-        self.embedded += len(batch)
-        self.seconds += perf_counter() - started

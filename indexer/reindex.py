@@ -17,7 +17,8 @@ import numpy as np
 
 from indexer.changes import Changes
 from indexer.drift import measure_drift
-from indexer.embed import Embedder, EmbeddingTable, Projected
+from indexer.embed import EmbeddingTable, Projected
+from indexer.embedder import Embedder
 from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
 from indexer.outcome import Gone, Held, ReindexReport, objection
 from indexer.progress import progress, say

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +93,7 @@ class EmbeddingTable:
     def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
         self._dimension = space.dimension
         self._file = folder / "rows.bin"
-        self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", space.dimension)])
+        self._record = _record(space.dimension)
         self._lock = FileLock(folder / "lock", timeout=0)
         self._unflushed = 0
         make_folder(folder)
@@ -233,15 +233,11 @@ class EmbeddingTable:
             self._lock.release()
 
     def _mapped(self) -> NDArray[Any]:
-        """Map the records from the file; an empty file cannot be mapped."""
-        if self._file.stat().st_size == 0:
-            return np.empty(0, dtype=self._record)
-        return np.memmap(self._file, dtype=self._record, mode="r")
+        return _map(self._file, self._record)
 
     def _numbered(self) -> dict[bytes, int]:
-        """Return the row of each picture. One string that is cut is many times quicker than a string for each row."""
-        identities = self._mapped()["id"].tobytes()
-        return {identities[32 * row : 32 * row + 32]: row for row in range(len(identities) // 32)}
+        """Return the row of each picture: the last one, where it has several."""
+        return {identity: row for row, identity in enumerate(_identities(self._mapped()))}
 
     def _repair(self) -> None:
         """Take out bad records, and no other. Only what was not flushed yet can be bad: that much is checked.
@@ -254,9 +250,7 @@ class EmbeddingTable:
         size = self._record.itemsize
         whole = self._file.stat().st_size // size
         os.truncate(self._file, whole * size)
-        records = self._mapped()
-        tail = range(max(0, whole - FLUSHED_EVERY - BATCH), whole)
-        bad = [row for row in tail if int(records[row]["check"]) != _check(records[row])]
+        bad = _unsound(self._mapped())
         while bad and bad[-1] == whole - 1:
             whole = bad.pop()
         os.truncate(self._file, whole * size)
@@ -308,6 +302,45 @@ def examine(folder: Path) -> TableState:
     return TableState(space, frozenset(latest), tuple(damaged), tuple(replaced), torn)
 
 
+def kept(home: Path, space: EmbeddingSpace, *, every_byte: bool = False) -> Set[bytes]:
+    """Return the ids of the pictures that the home's table of a space will hold when it is opened, 32 bytes each.
+
+    Nothing is made, mended or locked. With `every_byte` all of it is read, and what is damaged does not count, as after
+    `remove_damaged`. Raises Corrupt or SpaceMismatch, as opening it would.
+    """
+    folder = _folder(home, space)
+    if not (folder / "space.json").exists():
+        return frozenset()
+    _require_own(folder / "space.json", space.unprojected)
+    if every_byte:
+        return examine(folder).pictures
+    records = _map(folder / "rows.bin", _record(space.dimension))
+    bad = set(_unsound(records))
+    return frozenset(identity for row, identity in enumerate(_identities(records)) if row not in bad)
+
+
+def _record(dimension: int) -> np.dtype[Any]:
+    return np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", dimension)])
+
+
+def _map(file: Path, record: np.dtype[Any]) -> NDArray[Any]:
+    """Map the whole records of a file; an empty file cannot be mapped."""
+    count = file.stat().st_size // record.itemsize if file.exists() else 0
+    return np.memmap(file, dtype=record, mode="r", shape=(count,)) if count else np.empty(0, dtype=record)
+
+
+def _identities(records: NDArray[Any]) -> Iterator[bytes]:
+    """Give the id of each row. One string that is cut is many times quicker than a string for each row."""
+    identities = records["id"].tobytes()
+    return (identities[start : start + 32] for start in range(0, len(identities), 32))
+
+
+def _unsound(records: NDArray[Any]) -> list[int]:
+    """Return the rows whose checksum is wrong of those at the end, which may not have been flushed."""
+    tail = range(max(0, len(records) - FLUSHED_EVERY - BATCH), len(records))
+    return [row for row in tail if int(records[row]["check"]) != _check(records[row])]
+
+
 def _check(record: Any) -> int:
     """Return the CRC-32 over the id and the features of a record."""
     return crc32(record["features"].tobytes(), crc32(record["id"].tobytes()))
@@ -324,6 +357,11 @@ def _claim(file: Path, space: EmbeddingSpace) -> None:
         flush(aside)
         aside.rename(file)
         flush(file.parent)
+    _require_own(file, space)
+
+
+def _require_own(file: Path, space: EmbeddingSpace) -> None:
+    """Raise SpaceMismatch unless the table is of this space, or Corrupt where it does not say of which."""
     if _space(file) != space:
         raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
 

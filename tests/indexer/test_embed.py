@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.embed import BATCH, FLUSHED_EVERY, EmbeddingTable, StoredVectors, examine
+from indexer.embed import BATCH, FLUSHED_EVERY, EmbeddingTable, StoredVectors, examine, kept
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.types import Matrix, PictureId
@@ -243,6 +243,27 @@ def test_what_is_useless_is_removed(tmp_path: Path) -> None:
         assert np.array_equal(table.features([_id(number) for number in kept])[:], _rows(kept))
     state = examine(_file(tmp_path).parent)
     assert (state.damaged, state.repeated, len(state.pictures)) == ((), 0, 399)
+
+
+def test_what_a_table_holds_is_told_without_opening_it(tmp_path: Path) -> None:
+    """The ids are those of the table once it is opened, or with every byte read once it is cleaned; nothing is made."""
+    assert kept(tmp_path, SPACE) == frozenset()
+    assert not list(tmp_path.iterdir())
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(700))
+        assert len(kept(tmp_path, SPACE)) == 700  # also while it is being written
+    data = bytearray(_file(tmp_path).read_bytes())
+    for row in (5, 690, 699):
+        data[row * RECORD + 40] ^= 1
+    _file(tmp_path).write_bytes(data + b"torn")
+    told, cleaned = kept(tmp_path, SPACE), kept(tmp_path, SPACE, every_byte=True)
+    assert _file(tmp_path).read_bytes() == data + b"torn"
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert told == {bytes.fromhex(_id(number)) for number in range(700) if _id(number) in table}
+        assert len(told) == 698
+        table.remove_damaged()
+        assert cleaned == {bytes.fromhex(_id(number)) for number in range(700) if _id(number) in table}
+        assert len(cleaned) == 697
 
 
 def test_what_was_not_flushed_is_all_that_a_power_cut_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from time import monotonic
 
 import pytest
 
-from web import worker
-from web.worker import PatientSocket
+from web import patience
+from web.patience import PatientSocket
 
 
 def pair() -> tuple[PatientSocket, socket.socket]:
@@ -49,7 +49,7 @@ def trickle(client: socket.socket, server: PatientSocket) -> None:
 
 def test_silence_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that stops sending is let go long before the deadline."""
-    monkeypatch.setattr(worker, "STALLED_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "STALLED_SECONDS", 0.1)
     server, client = pair()
     with server, client:
         server.deadline = monotonic() + 60
@@ -71,7 +71,7 @@ def test_looking_without_waiting_is_left_alone() -> None:
 
 def test_silence_ends_earlier_where_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """While others stand in line, a client that stops sending is let go at once."""
-    monkeypatch.setattr(worker, "HURRIED_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "HURRIED_SECONDS", 0.1)
     server, client = socket.socketpair()
     with PatientSocket(fileno=server.detach(), crowded=lambda: True) as hurried, client:
         started = monotonic()
@@ -82,8 +82,8 @@ def test_silence_ends_earlier_where_others_wait(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_answer_that_nobody_takes_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A client that asks for much and reads nothing loses its connection, be it a page or a file."""
-    monkeypatch.setattr(worker, "REQUEST_SECONDS", 0.1)
-    monkeypatch.setattr(worker, "STALLED_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "STALLED_SECONDS", 0.1)
     (tmp_path / "file").write_bytes(bytes(10_000_000))
     for send in (PatientSocket.sendall, PatientSocket.sendfile):
         server, client = pair()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import signal
@@ -18,10 +19,13 @@ import requests
 
 from tests.web.test_server import API, running
 from tests.web.world import draw
-from web.worker import HURRIED_SECONDS, Watched
+from web.patience import HURRIED_SECONDS, Watched
+from web.worker import BODY_LINE
 
 pytestmark = pytest.mark.slow
 
+THREADS = 48
+"""How many threads for requests with a body `serve_world` has."""
 LARGE = 2_000_000
 """What the world lets a picture have, in bytes."""
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -106,19 +110,31 @@ def first_answered(waiting: list[socket.socket]) -> socket.socket:
 
 
 def test_too_many_that_send_a_body_are_told_so(port: int) -> None:
-    """Whoever finds not even a place in line to send a picture is told at once to come back."""
+    """Whoever finds not even a place in line to send a picture is told at once to come back, and is counted."""
+    names = ('sokkuri_refused_unread_total{reason="line-full",status="503"}', 'sokkuri_requests_total{status="503"}')
+    before = [counted(port, name) for name in names]
     with ExitStack() as stack:
-        waiting = [connect(stack, port, head(9999) + b"x") for _ in range(230)]
+        waiting = [connect(stack, port, head(9999) + b"x") for _ in range(THREADS + BODY_LINE + 54)]
         with quick(HURRIED_SECONDS):  # sooner than anybody in line gives way
             answers = told(first_answered(waiting))
     assert answers.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 5\r\n" in answers
     length = int(answers.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    problem = json.loads(answers.partition(b"\r\n\r\n")[2])
+    assert (problem["type"], problem["status"]) == ("/api/problems/busy", 503)
     assert len(answers.partition(b"\r\n\r\n")[2]) == length
+    refused, answered = (counted(port, name) - former for name, former in zip(names, before, strict=True))
+    assert 1 <= refused <= answered
     with quick(2):  # those who hung up give their places back
         while sent(port, draw(0)) == 503:
             time.sleep(0.05)
     assert sent(port, draw(0)) == 200
+
+
+def counted(port: int, name: str) -> float:
+    """Read one number of /metrics, 0 where it is not told."""
+    lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text.splitlines()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def sent(port: int, data: bytes | Iterator[bytes]) -> int:
@@ -180,10 +196,14 @@ def test_requests_arrive_as_they_like(port: int) -> None:
 
 
 def test_an_endless_header_is_refused(port: int) -> None:
-    """A header of a hundred thousand bytes ends the connection, with the status that says why."""
+    """A header of a hundred thousand bytes ends the connection, with the status that says why, and is counted."""
     with ExitStack() as stack, quick():
         connection = connect(stack, port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 431 ")
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 431
+    assert counted(port, 'sokkuri_refused_unread_total{reason="long-header",status="431"}') == 1
+    assert counted(port, 'sokkuri_requests_total{status="431"}') == 1
 
 
 def test_silence_ends_and_the_oldest_gives_way() -> None:

@@ -17,9 +17,13 @@ from typing import Any
 REQUEST_SECONDS = 30.0
 """From the first byte of a request to its last: 20 MB arrive in that time over a line of 6 Mbit/s."""
 STALLED_SECONDS = 10.0
-"""The longest pause between two pieces of a request, or of a long answer that is not taken."""
+"""The longest pause between two pieces of a request, or of a file that is not taken."""
 HURRIED_SECONDS = 2.0
-"""The same while others stand in line for a thread to send their body to."""
+"""The same while others stand in line for a thread, and for any answer that is not taken."""
+HURRIED_RATE = 8_000
+"""Bytes a second that a request has to arrive with meanwhile, on average, once it was waited for HURRIED_SECONDS: what
+any line of today carries. Apache (mod_reqtimeout, MinRate) asks for 500 at any time, Kestrel for 240; with so little,
+a few kilobytes a second would hold every thread."""
 HEADER_SECONDS = 10.0
 """From a connection, or the first byte of a further request on it, to the end of that request's header."""
 LINGER_SECONDS = 2.0
@@ -42,12 +46,14 @@ class PatientSocket(socket.socket):
         super().__init__(*arguments, **options)
         self.header = bytearray()
         self.crowded = crowded
+        self._received, self._waited = 0, 0.0
 
     def begin(self) -> bytes:
         """Let the time of the request begin whose header was collected, and hand that over."""
         header = bytes(self.header)
         self.header.clear()
         self.deadline = monotonic() + REQUEST_SECONDS
+        self._received, self._waited = len(header), 0.0
         self.setblocking(True)
         return header
 
@@ -76,20 +82,36 @@ class PatientSocket(socket.socket):
                 left = min(self.deadline, started + pause) - now
                 if left <= 0:
                     raise _reset("the client stopped sending")
+                if crowded and self._is_slow(self._waited + now - started):
+                    raise _reset("the client sends too slowly while others wait")
                 self.settimeout(min(left, _LOOK_SECONDS))
                 with suppress(TimeoutError):
-                    return super().recv(size, flags)
+                    piece = super().recv(size, flags)
+                    self._received += len(piece)
+                    return piece
         finally:
+            self._waited += monotonic() - started
             self.settimeout(usual)
+
+    def _is_slow(self, waited: float) -> bool:
+        """Tell whether too little of the request has arrived in the seconds that were spent on waiting for it."""
+        return waited > HURRIED_SECONDS and self._received < HURRIED_RATE * waited
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send an answer, which a client has as long to take as to send its request. Raises ConnectionResetError."""
         usual = self.gettimeout()
-        self.settimeout(REQUEST_SECONDS)
+        left = memoryview(data).cast("B")
+        started = moved = monotonic()
         try:
-            super().sendall(data, flags)
-        except TimeoutError:
-            raise _reset("the client did not take its answer") from None
+            while left:
+                pause = HURRIED_SECONDS if self.crowded() else REQUEST_SECONDS
+                seconds = min(started + REQUEST_SECONDS, moved + pause) - monotonic()
+                if seconds <= 0:
+                    raise _reset("the client did not take its answer")
+                self.settimeout(min(seconds, _LOOK_SECONDS))
+                with suppress(TimeoutError):
+                    left = left[super().send(left, flags) :]
+                    moved = monotonic()
         finally:
             self.settimeout(usual)
 

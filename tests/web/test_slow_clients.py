@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 import requests
@@ -20,7 +22,7 @@ import requests
 from tests.web.test_server import API, running
 from tests.web.world import draw
 from web.patience import HURRIED_SECONDS, Watched
-from web.worker import BODY_LINE
+from web.worker import BODY_LINE, PAGE_THREADS
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +35,9 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Serve a small world that holds 4 MB of uploads at once; yield the process and its port."""
+    """Serve a small world that holds 4 MB of uploads and 4 kB of an answer at once; yield the process and its port."""
     folder = str(tmp_path_factory.mktemp("served"))
-    with running("-m", "tests.web.serve_world", folder, str(2 * LARGE)) as (process, line):
+    with running("-m", "tests.web.serve_world", folder, str(2 * LARGE), "4096") as (process, line):
         yield process, int(line.split()[-1])
 
 
@@ -89,6 +91,20 @@ def test_slow_clients_shut_nobody_out(port: int, sent: bytes) -> None:
                 healthy(port)
 
 
+def test_who_takes_no_answer_shuts_out_no_page(port: int) -> None:
+    """Clients that ask for pages and read none of them hold threads that others want for seconds, not for a minute."""
+    asking = HEALTH.replace(b"/healthz", b"/api/openapi.json") * 9
+    with ExitStack() as stack:
+        for _ in range(PAGE_THREADS + 4):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", port))
+            connection.sendall(asking)
+        time.sleep(0.5)
+        with quick(3 * HURRIED_SECONDS):
+            healthy(port)
+
+
 def test_who_does_not_hang_up_delays_nobody(port: int) -> None:
     """Clients that got their last answer and leave their end open cost the server no time; it ends them by itself."""
     with ExitStack() as stack:
@@ -129,6 +145,49 @@ def test_too_many_that_send_a_body_are_told_so(port: int) -> None:
         while sent(port, draw(0)) == 503:
             time.sleep(0.05)
     assert sent(port, draw(0)) == 200
+
+
+@contextmanager
+def dripping(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Hold so many uploads of which a byte comes each second; one that the server ends begins anew with the next."""
+    stopping = Event()
+    with ExitStack() as stack:
+        drips = [connect(stack, port, head(9999) + b"x") for _ in range(count)]
+
+        def drip() -> None:
+            while not stopping.wait(1):
+                ended, _, _ = select.select(drips, [], [], 0)
+                for place, one in enumerate(drips):
+                    if one in ended:
+                        drips[place] = connect(stack, port, head(9999) + b"x")
+                    else:
+                        one.sendall(b"x")
+
+        thread = Thread(target=drip)
+        thread.start()
+        try:
+            yield drips
+        finally:
+            stopping.set()
+            thread.join()
+
+
+def test_drips_do_not_shut_out_a_usual_upload(port: int) -> None:
+    """As many uploads as there are threads get a byte each second: others wait for seconds, and not for half a minute.
+
+    Alone, they would have all of the time that a request has.
+    """
+    with dripping(port, THREADS) as drips:
+        first = list(drips)
+        time.sleep(HURRIED_SECONDS + 1.5)
+        assert drips == first  # nobody waited for a thread
+        for number in range(2):
+            with quick(3 * HURRIED_SECONDS):
+                assert sent(port, draw(0, number)) == 200
+            with quick():
+                healthy(port)
+            time.sleep(1.2)  # those who were let go are back
+            assert drips != first
 
 
 def counted(port: int, name: str) -> float:

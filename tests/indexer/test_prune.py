@@ -12,6 +12,7 @@ import pytest
 import indexer.prune
 from bench.tiny import make_model
 from indexer.library import scan
+from indexer.marks import mark
 from recommender.errors import Corrupt, NoRoom
 from recommender.folders import discard
 from tests.indexer.disks import full_disk
@@ -79,10 +80,11 @@ def test_a_dry_run_removes_nothing(home: Home) -> None:
 
 
 def test_what_a_crash_left_goes(home: Home) -> None:
-    """A finished folder without a row, left by a crash before the commit, is removed; an unfinished thumbnail too."""
+    """A finished folder without a row, marked as left by a crash before the commit, is removed; an unfinished thumbnail too."""
     served = home.settings.home / "snapshots" / home.published().info.id
     orphan = served.with_name("20200101T000000Z-00")
     shutil.copytree(served, orphan)
+    mark(orphan)
     scrap = home.settings.home / "thumbnails" / "ab"
     scrap.mkdir(exist_ok=True)
     (scrap / "unfinished.aside").write_bytes(b"")

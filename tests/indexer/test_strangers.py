@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,12 @@ def lose_catalogue(home: Home) -> None:
         file.unlink()
 
 
+def copy_catalogue(home: Home, copy: Path) -> None:
+    """Copy the catalogue as `.backup` does: the file alone may lack what still lies beside it."""
+    with closing(sqlite3.connect(home.settings.home / "catalogue.db")) as source, closing(sqlite3.connect(copy)) as to:
+        source.backup(to)
+
+
 def roll_back(home: Home, snapshot: str | None = None) -> str:
     """Publish a snapshot again, and return its id."""
     with workplace(home.settings, "test") as catalogue:
@@ -70,7 +78,7 @@ def older(home: Home) -> tuple[Home, str, str]:
     """Return a home whose catalogue was restored from a copy, the snapshot of that day, and one that came later."""
     before = home.published().info.id
     copy = home.settings.home.with_name("copy.db")
-    shutil.copyfile(home.settings.home / "catalogue.db", copy)
+    copy_catalogue(home, copy)
     later = publish(home, 0)
     lose_catalogue(home)
     shutil.copyfile(copy, home.settings.home / "catalogue.db")
@@ -246,7 +254,7 @@ def test_after_an_older_copy_a_reindex_publishes_what_was_lost(older: tuple[Home
 def test_a_model_that_is_newer_than_the_copy(home: Home) -> None:
     """Both are told, the snapshot with the model that has to be taken in before the reindex."""
     copy = home.settings.home.with_name("copy.db")
-    shutil.copyfile(home.settings.home / "catalogue.db", copy)
+    copy_catalogue(home, copy)
     (home.settings.home / "models" / "tiny").rename(home.settings.home / "models" / "former")
     make_model(home.settings, scan(home.root).hierarchy, size=40)
     (home.settings.home / "models" / "tiny").rename(home.settings.home / "models" / "later")

@@ -12,7 +12,7 @@ from indexer.holding import held
 from recommender.catalogue import Catalogue
 from recommender.folders import sweep
 from recommender.settings import Settings
-from recommender.tables import is_current
+from recommender.tables import REVISION, revision_at
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
     with held(settings.home, job, "choose another folder with --home"):
         for folder in ("models", "snapshots", "embeddings"):
             sweep(settings.home / folder)
-        if not is_current(settings.database_url):
+        if revision_at(settings.database_url) != REVISION:
             import migrations  # Alembic takes longer to load than all of the rest together
 
             migrations.upgrade(settings.database_url)

@@ -385,7 +385,7 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
     "  sokkuri reindex pictures/ --full --json"
 )
 @library_argument
-@click.option("--dry-run", is_flag=True, help="Say what would change and publish nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would change and be embedded, and publish nothing.")
 @click.option("--full", is_flag=True, help="Read and hash every file, also where its size and time are as before.")
 @click.option("--follow-links", is_flag=True, help="Take in pictures outside LIBRARY that links in it lead to.")
 @click.option(

@@ -9,18 +9,16 @@ embeddings/<space>/
 What is kept is what the backbone gave: embeddings are made of it when they are read, so that a new projection costs no
 forward pass. Records are only ever appended, and each proves itself: after a crash the table ends at the last whole
 record. Training, evaluation and reindexing share it, so that no picture goes through the same backbone twice. Not here:
-which pictures belong to a library (`indexer.library`).
+which pictures belong to a library (`indexer.library`), nor how their features are made (`indexer.embedder`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
@@ -34,14 +32,11 @@ from indexer.split import Vectors
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
 from recommender.folders import flush, flush_open, make_folder
-from recommender.ports import Backbone
 from recommender.projection import Projection
-from recommender.types import DecodedImage, Matrix, PictureId
+from recommender.types import Matrix, PictureId
 
 BATCH = 16
-"""Pictures that are decoded before the backbone is asked."""
-BATCH_BYTES = 64_000_000
-"""Pixels, in bytes, after which it is asked all the same: a very long strip is larger than it looks."""
+"""Records that are appended at once, at the most."""
 PROJECTED = 1024
 """Vectors that are projected at once: 16 MB of a network with 4,096 features."""
 FLUSHED_EVERY = 256
@@ -98,7 +93,7 @@ class EmbeddingTable:
     def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
         self._dimension = space.dimension
         self._file = folder / "rows.bin"
-        self._record = np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", space.dimension)])
+        self._record = _record(space.dimension)
         self._lock = FileLock(folder / "lock", timeout=0)
         self._unflushed = 0
         make_folder(folder)
@@ -238,15 +233,11 @@ class EmbeddingTable:
             self._lock.release()
 
     def _mapped(self) -> NDArray[Any]:
-        """Map the records from the file; an empty file cannot be mapped."""
-        if self._file.stat().st_size == 0:
-            return np.empty(0, dtype=self._record)
-        return np.memmap(self._file, dtype=self._record, mode="r")
+        return _map(self._file, self._record)
 
     def _numbered(self) -> dict[bytes, int]:
-        """Return the row of each picture. One string that is cut is many times quicker than a string for each row."""
-        identities = self._mapped()["id"].tobytes()
-        return {identities[32 * row : 32 * row + 32]: row for row in range(len(identities) // 32)}
+        """Return the row of each picture: the last one, where it has several."""
+        return {identity: row for row, identity in enumerate(_identities(self._mapped()))}
 
     def _repair(self) -> None:
         """Take out bad records, and no other. Only what was not flushed yet can be bad: that much is checked.
@@ -259,9 +250,7 @@ class EmbeddingTable:
         size = self._record.itemsize
         whole = self._file.stat().st_size // size
         os.truncate(self._file, whole * size)
-        records = self._mapped()
-        tail = range(max(0, whole - FLUSHED_EVERY - BATCH), whole)
-        bad = [row for row in tail if int(records[row]["check"]) != _check(records[row])]
+        bad = _unsound(self._mapped())
         while bad and bad[-1] == whole - 1:
             whole = bad.pop()
         os.truncate(self._file, whole * size)
@@ -313,6 +302,45 @@ def examine(folder: Path) -> TableState:
     return TableState(space, frozenset(latest), tuple(damaged), tuple(replaced), torn)
 
 
+def kept(home: Path, space: EmbeddingSpace, *, every_byte: bool = False) -> Set[bytes]:
+    """Return the ids of the pictures that the home's table of a space will hold when it is opened, 32 bytes each.
+
+    Nothing is made, mended or locked. With `every_byte` all of it is read, and what is damaged does not count, as after
+    `remove_damaged`. Raises Corrupt or SpaceMismatch, as opening it would.
+    """
+    folder = _folder(home, space)
+    if not (folder / "space.json").exists():
+        return frozenset()
+    _require_own(folder / "space.json", space.unprojected)
+    if every_byte:
+        return examine(folder).pictures
+    records = _map(folder / "rows.bin", _record(space.dimension))
+    bad = set(_unsound(records))
+    return frozenset(identity for row, identity in enumerate(_identities(records)) if row not in bad)
+
+
+def _record(dimension: int) -> np.dtype[Any]:
+    return np.dtype([("id", np.uint8, 32), ("check", "<u4"), ("features", "<f4", dimension)])
+
+
+def _map(file: Path, record: np.dtype[Any]) -> NDArray[Any]:
+    """Map the whole records of a file; an empty file cannot be mapped."""
+    count = file.stat().st_size // record.itemsize if file.exists() else 0
+    return np.memmap(file, dtype=record, mode="r", shape=(count,)) if count else np.empty(0, dtype=record)
+
+
+def _identities(records: NDArray[Any]) -> Iterator[bytes]:
+    """Give the id of each row. One string that is cut is many times quicker than a string for each row."""
+    identities = records["id"].tobytes()
+    return (identities[start : start + 32] for start in range(0, len(identities), 32))
+
+
+def _unsound(records: NDArray[Any]) -> list[int]:
+    """Return the rows whose checksum is wrong of those at the end, which may not have been flushed."""
+    tail = range(max(0, len(records) - FLUSHED_EVERY - BATCH), len(records))
+    return [row for row in tail if int(records[row]["check"]) != _check(records[row])]
+
+
 def _check(record: Any) -> int:
     """Return the CRC-32 over the id and the features of a record."""
     return crc32(record["features"].tobytes(), crc32(record["id"].tobytes()))
@@ -329,6 +357,11 @@ def _claim(file: Path, space: EmbeddingSpace) -> None:
         flush(aside)
         aside.rename(file)
         flush(file.parent)
+    _require_own(file, space)
+
+
+def _require_own(file: Path, space: EmbeddingSpace) -> None:
+    """Raise SpaceMismatch unless the table is of this space, or Corrupt where it does not say of which."""
     if _space(file) != space:
         raise SpaceMismatch(f"{file} is of another embedding space: move the folder away and run the same again")
 
@@ -343,73 +376,3 @@ def _space(file: Path) -> EmbeddingSpace:
         return EmbeddingSpace.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise Corrupt(f"{file} is damaged: move the folder away and run the same again") from None
-
-
-class Embedder:
-    """Feeds decoded pictures to the backbone in batches, unless the table has them already.
-
-    One batch is embedded and appended while the next one is decoded: use it as a context, which ends when the last one
-    stands in the table. `embedded` counts pictures, and `seconds` are those that the backbone and the table took.
-    """
-
-    def __init__(self, backbone: Backbone, table: EmbeddingTable) -> None:
-        self._backbone = backbone
-        self._table = table
-        self._waiting: dict[PictureId, DecodedImage] = {}
-        self._waiting_bytes = 0
-        self._running: Future[None] | None = None
-        self._runs: Set[PictureId] = frozenset()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self.embedded = 0
-        self.seconds = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # After an error, the table must not be closed under the batch that is being appended.
-        try:
-            if kind is None:
-                self.finish()
-        finally:
-            self._worker.shutdown(wait=True)
-
-    def wants(self, picture: PictureId) -> bool:
-        """Tell whether the picture has yet to go through the backbone."""
-        return picture not in self._waiting and picture not in self._runs and picture not in self._table
-
-    def add(self, image: DecodedImage) -> None:
-        """Take a picture; its features stand in the table some batches later, at the latest after `finish`."""
-        if not self.wants(image.id):
-            return
-        self._waiting[image.id] = image
-        self._waiting_bytes += image.pixels.nbytes
-        if len(self._waiting) == BATCH or self._waiting_bytes >= BATCH_BYTES:
-            self._send()
-
-    def finish(self) -> None:
-        """Return when everything that was added stands in the table. Raises what the backbone or the table raised."""
-        self._send()
-        self._settle()
-
-    def _send(self) -> None:
-        """Have what is waiting embedded, once the batch before is."""
-        self._settle()
-        if self._waiting:
-            batch, self._waiting, self._waiting_bytes = self._waiting, {}, 0
-            self._runs = batch.keys()
-            self._running = self._worker.submit(self._embed, list(batch.values()))
-
-    def _settle(self) -> None:
-        """Wait for the batch that is being embedded."""
-        running, self._running = self._running, None
-        if running:
-            running.result()
-
-    def _embed(self, batch: Sequence[DecodedImage]) -> None:
-        started = perf_counter()
-        self._table.append([image.id for image in batch], self._backbone.features(batch))
-        self.embedded += len(batch)
-        self.seconds += perf_counter() - started

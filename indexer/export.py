@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.conversion import converted, quantised, save, sensitive_layers
-from indexer.embed import Embedder, EmbeddingTable
+from indexer.embed import EmbeddingTable
+from indexer.embedder import Embedder
 from indexer.fidelity import Exam, Fidelity, Speed, compare, race
 from indexer.library import LIBRARY_LIMITS, Entry, Library, scan
 from indexer.progress import progress, say

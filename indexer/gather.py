@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.embed import Embedder, EmbeddingTable
+from indexer.embed import EmbeddingTable
+from indexer.embedder import Embedder
 from indexer.library import LIBRARY_LIMITS, Entry, Library, scan
 from indexer.progress import progress
 from indexer.samples import Stored

@@ -50,7 +50,7 @@ def _show(row: PictureRow) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """What a reindex did. `snapshot` is None after a dry run, and where `held` says why nothing was published.
+    """What a reindex did, or after a dry run would do. `snapshot` is None then, and where `held` says why.
 
     `drift` is None where there was nothing to compare with; `index` is taken from the index's own report, and empty
     where none was made. `seconds` are those that the job waited for each stage.
@@ -87,12 +87,13 @@ class ReindexReport:
     def to_text(self) -> str:
         """Return the report for people."""
         what = f"published {self.snapshot}" if self.snapshot else "dry run, nothing published"
+        embedded = "newly embedded" if self.snapshot or self.held else "to be embedded"
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         text = (
             f"{what}: {self.pictures} pictures of {self.characters} characters in {self.shows} shows "
             f"(model {self.model}, {self.engine})\n"
             f"{self.added} added, {self.changed} changed, {self.moved} moved, {self.removed} removed, "
-            f"{self.left_out} left out, {self.embedded} newly embedded\n"
+            f"{self.left_out} left out, {self.embedded} {embedded}\n"
             f"{self.pictures_per_second:.0f} pictures a second; seconds: {stages}"
         )
         lines = [

@@ -7,17 +7,18 @@ transaction brings catalogue and publication up to date. Not here: how each step
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from indexer.changes import Changes
 from indexer.drift import measure_drift
-from indexer.embed import Embedder, EmbeddingTable, Projected
+from indexer.embed import EmbeddingTable, Projected, kept
+from indexer.embedder import Embedder
 from indexer.library import LIBRARY_LIMITS, Entry, Library, in_doubt, scan
 from indexer.listing import Reject
 from indexer.outcome import Gone, Held, ReindexReport, objection
@@ -28,7 +29,7 @@ from indexer.split import Vectors
 from indexer.stopwatch import Stopwatch
 from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
-from recommender.catalogue import Catalogue, LibraryRows, PictureRow
+from recommender.catalogue import Catalogue, FileRow, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
@@ -52,7 +53,7 @@ class ReindexOptions:
     """What may be asked of a reindex."""
 
     dry_run: bool = False
-    """Only say what would change."""
+    """Only say what would change, and how many pictures would be embedded."""
     full: bool = False
     """Read and hash every file, whatever its size and time say."""
     follow_links: bool = False
@@ -89,24 +90,22 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
         backbone = choose_backbone(settings, model)
     space = model.stored_space(backbone.space)
+    job = _Job(settings, catalogue, root, options)
+    if options.dry_run:
+        with clock.stage("scanning"):
+            library = job.look()
+            missing = _missing(settings, backbone.space, library, every_byte=options.full)
+        return _report(model, backbone, _Found.of(library, catalogue.pictures()), missing, clock)
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         with clock.stage("scanning"), Embedder(backbone, table) as embedder:
-            if options.full and not options.dry_run and (damaged := table.remove_damaged()):
+            if options.full and (damaged := table.remove_damaged()):
                 say(f"{damaged} embeddings were damaged or stood there twice: what is missing now is made anew")
-            job = _Job(settings, catalogue, root, options, embedder)
-            library = job.scan()
+            library = job.scan(embedder)
         table.flush()  # what is published must not outlive the embeddings that it is made of
-        clock.move("scanning", "embedding", job.embedder.seconds)
-        rows = rows_of(library)
-        before = catalogue.pictures()
-        changes = Changes.between(before, rows.pictures)
+        clock.move("scanning", "embedding", embedder.seconds)
+        found = _Found.of(library, catalogue.pictures())
         source = _source(table, backbone.space, model)
-        report = _report(model, backbone, library, changes, job.embedder.embedded, clock)
-        if changes.removed:
-            report = replace(report, gone=Gone.between(changes.removed, before, rows.pictures))
-        del before
-        if options.dry_run:
-            return report
+        report = _report(model, backbone, found, embedder.embedded, clock)
         snapshots = settings.home / "snapshots"
         with ExitStack() as opened:
             with clock.stage("comparing"):
@@ -119,15 +118,38 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             with clock.stage("building"):
                 info = write_checked(snapshots, content)
         with clock.stage("publishing"):
-            catalogue.publish(info, rows, same_pictures=changes.none)
+            catalogue.publish(info, found.rows, same_pictures=found.changes.none)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
 
 
-def _report(
-    model: ModelFolder, backbone: Backbone, library: Library, changes: Changes, embedded: int, clock: Stopwatch
-) -> ReindexReport:
+def _missing(settings: Settings, space: EmbeddingSpace, library: Library, *, every_byte: bool) -> int:
+    """Return how many pictures of a library the table of a space lacks, of which there may be none yet."""
+    there = kept(settings.home, space, every_byte=every_byte)
+    return sum(bytes.fromhex(entry.id) not in there for entry in library.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A library as it was read, what the catalogue is to keep of it, and how that differs from what it has."""
+
+    library: Library
+    rows: LibraryRows
+    changes: Changes
+    gone: Gone
+
+    @classmethod
+    def of(cls, library: Library, before: Sequence[PictureRow]) -> Self:
+        """Compare a library with the pictures of the one that was published last."""
+        rows = rows_of(library)
+        changes = Changes.between(before, rows.pictures)
+        gone = Gone.between(changes.removed, before, rows.pictures) if changes.removed else Gone()
+        return cls(library, rows, changes, gone)
+
+
+def _report(model: ModelFolder, backbone: Backbone, found: _Found, embedded: int, clock: Stopwatch) -> ReindexReport:
     """Say what was found, before anything is published."""
+    library, changes = found.library, found.changes
     return ReindexReport(
         snapshot=None,
         model=model.name,
@@ -145,54 +167,65 @@ def _report(
         index={},
         rejects=library.rejects,
         seconds=clock.seconds,
+        gone=found.gone,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Where a library is scanned, its new pictures embedded, and their thumbnails made, in one pass."""
+    """What reads a library: where it is, what is known of it, and what was asked for."""
 
     settings: Settings
     catalogue: Catalogue
     root: Path
     options: ReindexOptions
-    embedder: Embedder
 
-    def scan(self) -> Library:
-        """Read the library; unless it is a dry run, everything that it needs is made and remembered then."""
+    def look(self) -> Library:
+        """Read the library, and make and remember nothing."""
+        known = self.catalogue.files(str(self.root.resolve()))
+        return without_forgotten(self._read(known), self.catalogue.forgotten())
+
+    def scan(self, embedder: Embedder) -> Library:
+        """Read the library; its new pictures are embedded, their thumbnails made, and it is remembered in one pass."""
         absolute = str(self.root.resolve())
         forgotten = self.catalogue.forgotten()
         shelf = ThumbnailShelf(self.settings.home / "thumbnails", doubtful=self.options.full)
-        dry_run = self.options.dry_run
 
         def visit(entry: Entry, image: DecodedImage) -> None:
             if entry.id not in forgotten:
-                self.embedder.add(image)
+                embedder.add(image)
                 shelf.add(image)
 
         def wants(picture: PictureId) -> bool:
-            return not dry_run and picture not in forgotten and (self.embedder.wants(picture) or shelf.wants(picture))
+            return picture not in forgotten and (embedder.wants(picture) or shelf.wants(picture))
 
         known = self.catalogue.files(absolute)
+        library = without_forgotten(self._read(known, visit, wants), forgotten)
+        embedder.finish()
+        shelf.flush()
+        unreachable = () if self.options.accept else library.unreachable  # what was accepted is missed no more
+        files = (*library.files, *(row for row in unreachable if row.picture not in forgotten))
+        if {row.path: row for row in files} != known:
+            self.catalogue.remember_files(absolute, files)
+        return library
+
+    def _read(
+        self,
+        known: Mapping[str, FileRow],
+        visit: Callable[[Entry, DecodedImage], None] | None = None,
+        wants: Callable[[PictureId], bool] | None = None,
+    ) -> Library:
         with progress("reading pictures") as told:
-            library = scan(
+            return scan(
                 self.root,
                 limits=Limits.of(self.settings, LIBRARY_LIMITS.min_side),
                 progress=told,
-                visit=None if dry_run else visit,
+                visit=visit,
                 known=in_doubt(known) if self.options.full else known,
                 wants=wants,
                 follow_links=self.options.follow_links,
                 without=self.settings.home,
             )
-        library = without_forgotten(library, forgotten)
-        self.embedder.finish()
-        shelf.flush()
-        unreachable = () if self.options.accept else library.unreachable  # what was accepted is missed no more
-        files = (*library.files, *(row for row in unreachable if row.picture not in forgotten))
-        if not dry_run and {row.path: row for row in files} != known:
-            self.catalogue.remember_files(absolute, files)
-        return library
 
 
 def without_forgotten(library: Library, forgotten: Set[str]) -> Library:

@@ -380,7 +380,7 @@ def translated_errors(url: str) -> Iterator[None]:
         if isinstance(error, OperationalError):
             file = sqlite_file(url)
             if kind.startswith("SQLITE_FULL") or (file and is_full(file.parent)):
-                told = f"the catalogue cannot be used ({error.orig}): the disk is full, make room and run it again"
+                told = f"the catalogue cannot be used ({error.orig}): the disk is full, make room and try again"
                 raise NoRoom(told) from error
             raise SnapshotError(
                 f"the catalogue cannot be used: {error.orig} (may its folder be written to?)"

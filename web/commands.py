@@ -97,7 +97,8 @@ def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int]
         """gunicorn without its command line and its configuration files."""
 
         def load_config(self) -> None:
-            options = GUNICORN | size | {"worker_class": PatientWorker, "post_worker_init": _greeter(greeting)}
+            options = GUNICORN | size | {"worker_class": PatientWorker}
+            options |= {"post_fork": _forked, "post_worker_init": _starter(greeting)}
             options["worker_connections"] = connections_that_fit()
             # The descriptor belongs to gunicorn from here on, which closes it once it has its own.
             options["bind"] = f"fd://{listener.detach()}"
@@ -116,14 +117,27 @@ def _load(settings: Settings) -> Flask:
     return create_app(settings)
 
 
-def _greeter(greeting: str) -> Callable[[Any], None]:
-    """Return a hook that greets when the first worker has loaded the application; later ones stay silent."""
+def _forked(_server: Any, _worker: Any) -> None:
+    """Settle how a worker keeps its memory, before its first thread is there."""
+    from web.memory import keep_memory_flat
 
-    def greet(worker: Any) -> None:
+    keep_memory_flat()
+
+
+def _starter(greeting: str) -> Callable[[Any], None]:
+    """Return a hook for a worker that has loaded the application, which is to count what the worker refuses by itself.
+
+    The first one greets; later ones stay silent.
+    """
+
+    def start(worker: Any) -> None:
+        from web.wiring import wiring_of
+
+        worker.refused = wiring_of(worker.wsgi).metrics.count_refusal
         if worker.age == 1:
             click.echo(greeting, err=True)
 
-    return greet
+    return start
 
 
 def _listener(host: str, port: int) -> socket.socket:

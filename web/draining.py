@@ -17,6 +17,8 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wsgi import ClosingIterator, get_input_stream
 
+from web.patience import STALLED_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import IO
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead, WriteableBuffer
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-STALLED_SECONDS = 10.0
-"""A client that sends nothing for so long loses its connection, and with it one of the server's few threads."""
 DRAIN_SECONDS = 1.5
 DRAIN_BYTES = 1_000_000_000
 _PIECE = 1 << 18

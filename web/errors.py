@@ -15,16 +15,20 @@ from werkzeug.http import HTTP_STATUS_CODES
 from recommender.errors import (
     Abandoned,
     Busy,
+    CatalogueVersion,
     Conflict,
     Corrupt,
     InvalidImage,
     InvalidQuery,
     JobsUnusable,
     ModelError,
+    NoRoom,
+    NoSnapshot,
     NotFound,
     SettingError,
     SnapshotError,
     SokkuriError,
+    SpaceMismatch,
     TooLarge,
     TooSmall,
     UnknownLibrary,
@@ -85,6 +89,25 @@ PROBLEMS = {
         ),
         Problem("no-model", 503, "The model cannot be used", "Whoever runs the server has to train or install one."),
         Problem(
+            "catalogue-version",
+            503,
+            "The catalogue is that of another version",
+            "Whoever runs the server has to upgrade the catalogue where it is older, and Sokkuri where it is newer.",
+        ),
+        Problem("no-room", 503, "The disk is full", "Whoever runs the server has to make room on it."),
+        Problem(
+            "no-catalogue",
+            503,
+            "The catalogue cannot be used",
+            "Whoever runs the server has to see to it that the catalogue can be reached and its folder be written to.",
+        ),
+        Problem(
+            "space-mismatch",
+            503,
+            "Snapshot and model do not fit",
+            "Whoever runs the server has to index the pictures with the model that is to answer.",
+        ),
+        Problem(
             "no-snapshot", 503, "There is nothing to answer from", "Whoever runs the server has to index pictures."
         ),
     )
@@ -105,7 +128,11 @@ _FAMILIES: tuple[tuple[type[SokkuriError], str], ...] = (
     (Abandoned, "busy"),  # nobody reads it
     (ModelError, "no-model"),
     (Corrupt, "damaged"),
-    (SnapshotError, "no-snapshot"),
+    (CatalogueVersion, "catalogue-version"),
+    (NoRoom, "no-room"),
+    (SpaceMismatch, "space-mismatch"),
+    (NoSnapshot, "no-snapshot"),
+    (SnapshotError, "no-catalogue"),
 )
 _BY_STATUS = {problem.status: problem for problem in reversed(PROBLEMS.values())}
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")

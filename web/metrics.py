@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from recommender.errors import SokkuriError
 from recommender.publication import Publication
 from recommender.types import Timing
+from web.refusals import REFUSALS, Refusal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STAGES = ("wait", "decode", "encode", "search", "rank")
@@ -33,6 +34,14 @@ class Metrics:
         self._requests = Counter(
             "sokkuri_requests", "Requests that were answered, by HTTP status.", ["status"], registry=self._registry
         )
+        self._unread = Counter(
+            "sokkuri_refused_unread",
+            "Requests that were refused before the application saw them, by HTTP status and reason.",
+            ["status", "reason"],
+            registry=self._registry,
+        )
+        for refusal in REFUSALS:
+            self._unread.labels(refusal.status, refusal.reason)
         self._stages = Histogram(
             "sokkuri_stage_seconds",
             "Seconds that a stage of answering a picture took; only pictures that were not remembered are encoded.",
@@ -52,6 +61,11 @@ class Metrics:
     def _counted(self, response: Response) -> Response:
         self._requests.labels(response.status_code).inc()
         return response
+
+    def count_refusal(self, refusal: Refusal) -> None:
+        """Count an answer that the application has no part in."""
+        self._requests.labels(refusal.status).inc()
+        self._unread.labels(refusal.status, refusal.reason).inc()
 
     def observe(self, timing: Timing) -> None:
         """Count how long the stages of one answer took."""

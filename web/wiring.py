@@ -41,7 +41,12 @@ class Json(DefaultJSONProvider):
 
 def wiring() -> Wiring:
     """Return the wiring of the application that answers this request."""
-    return cast("Wiring", current_app.extensions[_KEY])
+    return wiring_of(current_app)
+
+
+def wiring_of(app: Flask) -> Wiring:
+    """Return the wiring of an application."""
+    return cast("Wiring", app.extensions[_KEY])
 
 
 def current() -> Recommender:

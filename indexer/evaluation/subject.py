@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embed import Embedder, EmbeddingTable, Projected
+from indexer.embed import EmbeddingTable, Projected
+from indexer.embedder import Embedder
 from indexer.gather import Gatherer, Views
 from indexer.library import Library
 from indexer.progress import say

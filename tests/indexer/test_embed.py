@@ -6,9 +6,8 @@ import hashlib
 import json
 import multiprocessing
 import os
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.embed import BATCH, FLUSHED_EVERY, Embedder, EmbeddingTable, StoredVectors, examine
+from indexer.embed import BATCH, FLUSHED_EVERY, EmbeddingTable, StoredVectors, examine, kept
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BuildError, Busy, Corrupt, SpaceMismatch
-from recommender.images import decode
-from recommender.types import DecodedImage, Matrix, PictureId
-from tests.fakes import colours
+from recommender.types import Matrix, PictureId
 from tests.indexer.disks import full_disk
-from tests.pictures import picture
 
 SPACE = EmbeddingSpace("toy", weights="0" * 64, layer="penultimate", preprocessing="none", dimension=6)
 RECORD = 32 + 4 + 4 * SPACE.dimension
@@ -249,6 +245,27 @@ def test_what_is_useless_is_removed(tmp_path: Path) -> None:
     assert (state.damaged, state.repeated, len(state.pictures)) == ((), 0, 399)
 
 
+def test_what_a_table_holds_is_told_without_opening_it(tmp_path: Path) -> None:
+    """The ids are those of the table once it is opened, or with every byte read once it is cleaned; nothing is made."""
+    assert kept(tmp_path, SPACE) == frozenset()
+    assert not list(tmp_path.iterdir())
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        _append(table, range(700))
+        assert len(kept(tmp_path, SPACE)) == 700  # also while it is being written
+    data = bytearray(_file(tmp_path).read_bytes())
+    for row in (5, 690, 699):
+        data[row * RECORD + 40] ^= 1
+    _file(tmp_path).write_bytes(data + b"torn")
+    told, cleaned = kept(tmp_path, SPACE), kept(tmp_path, SPACE, every_byte=True)
+    assert _file(tmp_path).read_bytes() == data + b"torn"
+    with EmbeddingTable.open(tmp_path, SPACE) as table:
+        assert told == {bytes.fromhex(_id(number)) for number in range(700) if _id(number) in table}
+        assert len(told) == 698
+        table.remove_damaged()
+        assert cleaned == {bytes.fromhex(_id(number)) for number in range(700) if _id(number) in table}
+        assert len(cleaned) == 697
+
+
 def test_what_was_not_flushed_is_all_that_a_power_cut_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what was written after the last fsync any page may be zeros or missing; all before it is read again."""
     flushed: list[int] = []
@@ -322,136 +339,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_table_usable(tmp_path: Path) -> 
         _append(table, range(2, 5))
         assert np.array_equal(table.features([_id(4)])[:], _rows([4]))
     assert _require_whole(tmp_path) == 5
-
-
-class _ColourBackbone:
-    """A backbone whose features are colours; it remembers how many pictures it was given at a time."""
-
-    space = replace(SPACE, dimension=12)
-    engine = "fake"
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def features(self, images: Sequence[DecodedImage]) -> Matrix:
-        """Return a row for each picture."""
-        self.batches.append(len(images))
-        return np.stack([colours(image) for image in images])
-
-
-class _SlowBackbone(_ColourBackbone):
-    """Answers once it may, or is broken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_go = threading.Event()
-        self.broken = False
-
-    def features(self, images: Sequence[DecodedImage]) -> Matrix:
-        """Wait, then answer as the other does."""
-        assert self.may_go.wait(30)
-        if self.broken:
-            raise BuildError("there is no more to be had")
-        return super().features(images)
-
-
-def _pictures_in(table: EmbeddingTable, home: Path) -> Iterator[str]:
-    """Yield the ids in a table, in the order of its records."""
-    table.flush()
-    (file,) = (home / "embeddings").glob("*/rows.bin")
-    length = file.stat().st_size // len(table)
-    content = file.read_bytes()
-    for row in range(len(table)):
-        yield content[row * length : row * length + 32].hex()
-
-
-def test_pictures_go_through_the_backbone_once_and_in_batches(tmp_path: Path) -> None:
-    """Full batches are embedded as they fill, the rest at the end, and a picture that is known never again."""
-    images = [decode(picture(seed)) for seed in range(BATCH + 3)]
-    backbone = _ColourBackbone()
-    with EmbeddingTable.open(tmp_path, backbone.space) as table:
-        embedder = Embedder(backbone, table)
-        for image in [*images, *images]:
-            embedder.add(image)
-        embedder.finish()
-        embedder.finish()
-        assert embedder.embedded == len(images)
-        assert len(table) == len(images)
-        expected = np.stack([colours(image) for image in images])
-        assert np.array_equal(table.features([image.id for image in images])[:], expected)
-    assert backbone.batches == [BATCH, 3]
-    with EmbeddingTable.open(tmp_path, backbone.space) as table:
-        embedder = Embedder(backbone, table)
-        for image in images:
-            embedder.add(image)
-        embedder.finish()
-    assert embedder.embedded == 0
-    assert backbone.batches == [BATCH, 3]
-
-
-def test_a_picture_twice_in_one_batch_is_embedded_once(tmp_path: Path) -> None:
-    """Two files with the same bytes are one picture, even before the first of them was embedded."""
-    image = decode(picture(1))
-    backbone = _ColourBackbone()
-    with EmbeddingTable.open(tmp_path, backbone.space) as table:
-        embedder = Embedder(backbone, table)
-        embedder.add(image)
-        embedder.add(image)
-        embedder.finish()
-        assert len(table) == embedder.embedded == 1
-    assert backbone.batches == [1]
-
-
-def test_a_batch_is_embedded_while_the_next_is_taken(tmp_path: Path) -> None:
-    """Whoever adds pictures does not wait for the batch before, but never gets further ahead than one batch."""
-    backbone = _SlowBackbone()
-    images = [decode(picture(seed)) for seed in range(2 * BATCH)]
-    with EmbeddingTable.open(tmp_path, backbone.space) as table:
-        with Embedder(backbone, table) as embedder:
-            for image in images[:-1]:
-                embedder.add(image)  # returns though the first batch is held back
-            assert len(table) == 0
-            assert not any(embedder.wants(image.id) for image in images[:-1])
-            assert embedder.wants(images[-1].id)
-            adding = threading.Thread(target=embedder.add, args=(images[-1],))
-            adding.start()
-            adding.join(0.1)
-            assert adding.is_alive()
-            backbone.may_go.set()
-            adding.join(30)
-            assert not adding.is_alive()
-        assert [image.id for image in images] == list(_pictures_in(table, tmp_path))
-        assert embedder.embedded == len(table) == 2 * BATCH
-
-
-def test_what_fails_beside_is_told_to_whoever_adds(tmp_path: Path) -> None:
-    """An error of the backbone ends the job, at the latest at its end; what was appended before stays."""
-    backbone = _SlowBackbone()
-    backbone.may_go.set()
-    with EmbeddingTable.open(tmp_path, backbone.space) as table:
-        with Embedder(backbone, table) as embedder:
-            embedder.add(decode(picture(0)))
-        backbone.broken = True
-        with pytest.raises(BuildError, match="no more"), Embedder(backbone, table) as embedder:
-            embedder.add(decode(picture(1)))
-        assert len(table) == 1
-
-
-def test_an_error_elsewhere_leaves_no_batch_half_appended(tmp_path: Path) -> None:
-    """Where reading pictures fails, the batch that is on its way is awaited before the table is closed."""
-    backbone = _SlowBackbone()
-    with EmbeddingTable.open(tmp_path, backbone.space) as table:
-        with pytest.raises(KeyError), Embedder(backbone, table) as embedder:
-            _add_and_fail(embedder, backbone)
-        assert len(table) == BATCH
-
-
-def _add_and_fail(embedder: Embedder, backbone: _SlowBackbone) -> None:
-    """Fail while a batch is on its way, which ends a little later."""
-    for seed in range(BATCH):
-        embedder.add(decode(picture(seed)))
-    threading.Timer(0.2, backbone.may_go.set).start()
-    raise KeyError("somewhere else")
 
 
 def test_removed_records_are_gone_from_the_file(tmp_path: Path) -> None:

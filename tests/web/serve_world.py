@@ -1,7 +1,8 @@
-"""The real server on a small world, for tests: `python -m tests.web.serve_world FOLDER [MAX_UPLOADS]` makes both."""
+"""The real server on a small world, for tests: `python -m tests.web.serve_world FOLDER [MAX_UPLOADS [SEND_BUFFER]]`."""
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,4 +32,6 @@ if __name__ == "__main__":
     world = build(Path(sys.argv[1]))
     if len(sys.argv) > 2:
         world = replace(world, settings=replace(world.settings, max_uploads=int(sys.argv[2])))
+    if len(sys.argv) > 3:  # in bytes, for its connections too: answers of a few kilobytes wait for who takes them
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(sys.argv[3]))
     run(loader(world), listener, {"workers": 1, "threads": 48}, f"port {listener.getsockname()[1]}")

@@ -199,7 +199,18 @@ def test_what_it_shows(operator: FlaskClient, jobs: Jobs, own_world: World) -> N
         "Started.",
     ):
         assert said in page
+    assert "newly embedded" in page
     assert operator.get(f"{PAGE}/nothing").status_code == 404
+
+
+def test_a_dry_run_shows_what_is_to_be_embedded(operator: FlaskClient, jobs: Jobs, own_world: World) -> None:
+    """Its report says how many pictures a run would embed, and does not call them embedded."""
+    job = jobs.add(str(own_world.library), {"dry_run": True})
+    jobs.claim(job.id)
+    jobs.end(job.id, "done", report=REPORT | {"snapshot": None, "embedded": 4321})
+    page = operator.get(f"{PAGE}/{job.id}").text
+    assert re.search(r"to be embedded</dt>\s*<dd>4,321", page)
+    assert "newly embedded" not in page
 
 
 def test_before_anything_was_indexed(tmp_path: Path) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 import recommender.errors
-from recommender.errors import Busy, LabelMismatch, NotFound, SokkuriError
+from recommender.catalogue import Catalogue, ModelRow
+from recommender.errors import Busy, LabelMismatch, NoSnapshot, NotFound, SokkuriError, SpaceMismatch
+from tests.indexer.disks import full_disk
 from tests.web.test_uploads import send
 from tests.web.world import World, draw
 from web import create_app
@@ -154,3 +161,52 @@ def test_damage_is_told_as_damage(own_world: World) -> None:
     assert file.name in page.text
     assert "sokkuri train" not in page.text
     assert int(page.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(("revision", "remedy"), [("9999", "install that version"), ("0000", "sokkuri db upgrade")])
+def test_a_catalogue_of_another_version_is_told_as_such(own_world: World, revision: str, remedy: str) -> None:
+    """Whether Sokkuri or the catalogue is the older one, the page and /readyz say so, and not that nothing is there."""
+    with closing(sqlite3.connect(own_world.settings.home / "catalogue.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    told(own_world, "catalogue-version", "The catalogue is that of another version", remedy)
+
+
+def test_a_full_disk_is_told_as_such(own_world: World, tmp_path: Path) -> None:
+    """Where what was committed last cannot be read for want of room, the page and /readyz say to make some."""
+    copied = replace(own_world, settings=replace(own_world.settings, home=tmp_path / "left by a crash"))
+    with Catalogue(own_world.settings.database_url) as catalogue:
+        catalogue.add_model(ModelRow("another", "fake", "1" * 64, "space", "2026-01-02T00:00:00+00:00"))
+        shutil.copytree(own_world.settings.home, copied.settings.home)
+    (copied.settings.home / "catalogue.db-shm").unlink()
+    with full_disk(100):
+        told(copied, "no-room", "The disk is full", "make room")
+
+
+def test_a_catalogue_that_cannot_be_opened_is_told_as_such(own_world: World) -> None:
+    """A folder in the place of its file is no home before its first reindex."""
+    file = own_world.settings.home / "catalogue.db"
+    file.unlink()
+    file.mkdir()
+    told(own_world, "no-catalogue", "The catalogue cannot be used", "unable to open database file")
+
+
+def told(world: World, name: str, title: str, sentence: str) -> None:
+    """Assert what a server of this world says of its trouble: its type, its title, a sentence, and what it means."""
+    with world.publication() as publication:
+        client = create_app(world.settings, publication).test_client()
+        page, document = client.get("/"), client.get("/readyz")
+    assert (page.status_code, document.status_code) == (503, 503)
+    problem = document.get_json()
+    assert (problem["type"], problem["title"]) == (f"/api/problems/{name}", title)
+    assert sentence in problem["detail"]
+    assert title in page.text
+    assert PROBLEMS[name].meaning in page.text
+    assert "sokkuri train" not in page.text
+    assert int(page.headers["Retry-After"]) > 0
+
+
+def test_an_index_of_another_model_is_told_as_such(app: Flask) -> None:
+    """Where snapshot and model do not fit there is something to answer from, but it has to be indexed anew."""
+    with app.test_request_context():
+        assert explain(SpaceMismatch("another space")).problem.name == "space-mismatch"
+        assert explain(NoSnapshot("nothing yet")).problem.name == "no-snapshot"

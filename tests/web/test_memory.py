@@ -12,7 +12,7 @@ SCRIPT = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from web.worker import keep_memory_flat
+from web.memory import keep_memory_flat
 
 def resident():
     return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
@@ -53,6 +53,28 @@ def test_what_large_pictures_took_is_given_back() -> None:
 def test_usual_pictures_share_two_heaps() -> None:
     """Of 24 threads with 5 to 8 MB of pictures each, three at a time, what two heaps hold is all that stays."""
     assert left_behind("flat", USUAL) < 45_000_000 < left_behind("as it is", USUAL)
+
+
+LOADING = """
+import sys, threading
+from web.commands import listen, run
+
+def load():
+    from PIL import Image
+    print(Image.core.get_blocks_max(), threading.active_count(), file=sys.stderr)
+    sys.exit(4)  # which tells gunicorn not to try again
+
+run(load, listen("127.0.0.1", 0), {"workers": 1, "threads": 2}, "never said")
+"""
+
+
+def test_a_worker_settles_that_before_it_has_threads() -> None:
+    """When a worker loads its application, decoding may keep memory for the next picture, and no thread has a heap."""
+    done = subprocess.run([sys.executable, "-c", LOADING], check=False, capture_output=True, text=True, timeout=60)
+    told = next(line for line in done.stderr.splitlines() if line[0].isdigit())
+    blocks, threads = map(int, told.split())
+    assert blocks > 0
+    assert threads == 1
 
 
 def left_behind(how: str, sizes: tuple[int, int, int, int]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -12,16 +14,20 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 import requests
 
 from tests.web.test_server import API, running
 from tests.web.world import draw
-from web.worker import HURRIED_SECONDS, Watched
+from web.patience import HURRIED_SECONDS, Watched
+from web.worker import BODY_LINE, PAGE_THREADS
 
 pytestmark = pytest.mark.slow
 
+THREADS = 48
+"""How many threads for requests with a body `serve_world` has."""
 LARGE = 2_000_000
 """What the world lets a picture have, in bytes."""
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -29,9 +35,9 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Serve a small world that holds 4 MB of uploads at once; yield the process and its port."""
+    """Serve a small world that holds 4 MB of uploads and 4 kB of an answer at once; yield the process and its port."""
     folder = str(tmp_path_factory.mktemp("served"))
-    with running("-m", "tests.web.serve_world", folder, str(2 * LARGE)) as (process, line):
+    with running("-m", "tests.web.serve_world", folder, str(2 * LARGE), "4096") as (process, line):
         yield process, int(line.split()[-1])
 
 
@@ -85,6 +91,20 @@ def test_slow_clients_shut_nobody_out(port: int, sent: bytes) -> None:
                 healthy(port)
 
 
+def test_who_takes_no_answer_shuts_out_no_page(port: int) -> None:
+    """Clients that ask for pages and read none of them hold threads that others want for seconds, not for a minute."""
+    asking = HEALTH.replace(b"/healthz", b"/api/openapi.json") * 9
+    with ExitStack() as stack:
+        for _ in range(PAGE_THREADS + 4):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", port))
+            connection.sendall(asking)
+        time.sleep(0.5)
+        with quick(3 * HURRIED_SECONDS):
+            healthy(port)
+
+
 def test_who_does_not_hang_up_delays_nobody(port: int) -> None:
     """Clients that got their last answer and leave their end open cost the server no time; it ends them by itself."""
     with ExitStack() as stack:
@@ -106,19 +126,74 @@ def first_answered(waiting: list[socket.socket]) -> socket.socket:
 
 
 def test_too_many_that_send_a_body_are_told_so(port: int) -> None:
-    """Whoever finds not even a place in line to send a picture is told at once to come back."""
+    """Whoever finds not even a place in line to send a picture is told at once to come back, and is counted."""
+    names = ('sokkuri_refused_unread_total{reason="line-full",status="503"}', 'sokkuri_requests_total{status="503"}')
+    before = [counted(port, name) for name in names]
     with ExitStack() as stack:
-        waiting = [connect(stack, port, head(9999) + b"x") for _ in range(230)]
+        waiting = [connect(stack, port, head(9999) + b"x") for _ in range(THREADS + BODY_LINE + 54)]
         with quick(HURRIED_SECONDS):  # sooner than anybody in line gives way
             answers = told(first_answered(waiting))
     assert answers.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 5\r\n" in answers
     length = int(answers.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    problem = json.loads(answers.partition(b"\r\n\r\n")[2])
+    assert (problem["type"], problem["status"]) == ("/api/problems/busy", 503)
     assert len(answers.partition(b"\r\n\r\n")[2]) == length
+    refused, answered = (counted(port, name) - former for name, former in zip(names, before, strict=True))
+    assert 1 <= refused <= answered
     with quick(2):  # those who hung up give their places back
         while sent(port, draw(0)) == 503:
             time.sleep(0.05)
     assert sent(port, draw(0)) == 200
+
+
+@contextmanager
+def dripping(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Hold so many uploads of which a byte comes each second; one that the server ends begins anew with the next."""
+    stopping = Event()
+    with ExitStack() as stack:
+        drips = [connect(stack, port, head(9999) + b"x") for _ in range(count)]
+
+        def drip() -> None:
+            while not stopping.wait(1):
+                ended, _, _ = select.select(drips, [], [], 0)
+                for place, one in enumerate(drips):
+                    if one in ended:
+                        drips[place] = connect(stack, port, head(9999) + b"x")
+                    else:
+                        one.sendall(b"x")
+
+        thread = Thread(target=drip)
+        thread.start()
+        try:
+            yield drips
+        finally:
+            stopping.set()
+            thread.join()
+
+
+def test_drips_do_not_shut_out_a_usual_upload(port: int) -> None:
+    """As many uploads as there are threads get a byte each second: others wait for seconds, and not for half a minute.
+
+    Alone, they would have all of the time that a request has.
+    """
+    with dripping(port, THREADS) as drips:
+        first = list(drips)
+        time.sleep(HURRIED_SECONDS + 1.5)
+        assert drips == first  # nobody waited for a thread
+        for number in range(2):
+            with quick(3 * HURRIED_SECONDS):
+                assert sent(port, draw(0, number)) == 200
+            with quick():
+                healthy(port)
+            time.sleep(1.2)  # those who were let go are back
+            assert drips != first
+
+
+def counted(port: int, name: str) -> float:
+    """Read one number of /metrics, 0 where it is not told."""
+    lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text.splitlines()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def sent(port: int, data: bytes | Iterator[bytes]) -> int:
@@ -180,10 +255,14 @@ def test_requests_arrive_as_they_like(port: int) -> None:
 
 
 def test_an_endless_header_is_refused(port: int) -> None:
-    """A header of a hundred thousand bytes ends the connection, with the status that says why."""
+    """A header of a hundred thousand bytes ends the connection, with the status that says why, and is counted."""
     with ExitStack() as stack, quick():
         connection = connect(stack, port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 431 ")
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 431
+    assert counted(port, 'sokkuri_refused_unread_total{reason="long-header",status="431"}') == 1
+    assert counted(port, 'sokkuri_requests_total{status="431"}') == 1
 
 
 def test_silence_ends_and_the_oldest_gives_way() -> None:

@@ -1,0 +1,48 @@
+"""`web.worker` builds on methods that gunicorn promises to nobody: this is the release that they were read in."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
+
+from web.worker import WRITTEN_FOR, PatientWorker
+
+OWN = {"_collect", "_dispatched", "_handled", "_refuse", "_let_go", "_discard", "_end"}
+"""What the worker adds; everything else takes the place of a method of gunicorn's."""
+
+
+def test_the_release_is_the_one_that_it_was_written_for() -> None:
+    """What is installed, what the package asks for and what the worker was read against are one release."""
+    (asked,) = (one for one in _dependencies() if one.startswith("gunicorn"))
+    assert asked == f"gunicorn=={WRITTEN_FOR}"
+    assert version("gunicorn") == WRITTEN_FOR
+
+
+def _dependencies() -> list[str]:
+    file = Path(__file__).parents[2] / "pyproject.toml"
+    found: list[str] = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
+    return found
+
+
+def test_every_override_overrides() -> None:
+    """A method that gunicorn renamed, or calls with other arguments, would silently be nobody's any more."""
+    overridden = {
+        name for name, _ in inspect.getmembers(PatientWorker, inspect.isfunction) if name in vars(PatientWorker)
+    }
+    assert len(overridden) > len(OWN) > len(OWN - overridden) == 0
+    for name in overridden - OWN:
+        theirs = inspect.signature(getattr(ThreadWorker, name)).parameters
+        assert list(inspect.signature(getattr(PatientWorker, name)).parameters) == list(theirs), name
+
+
+def test_what_is_used_of_gunicorn_is_there() -> None:
+    """So are the methods of its connections and of its queue that the worker calls."""
+    assert inspect.signature(TConn.close).parameters["graceful"].default is False
+    assert list(inspect.signature(PollableMethodQueue.defer).parameters) == ["self", "callback", "args"]
+    source = inspect.getsource(ThreadWorker)
+    for name in ("keepalived_conns", "nr_conns", "worker_connections", "tpool", "poller", "method_queue"):
+        assert f"self.{name}" in source, name

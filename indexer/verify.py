@@ -15,7 +15,7 @@ import numpy as np
 
 from indexer.embed import examine
 from indexer.stopwatch import Stopwatch
-from indexer.strangers import strangers
+from indexer.strangers import finished, strangers
 from indexer.thumbnails import ThumbnailShelf
 from recommender.catalogue import Catalogue, PictureRow
 from recommender.encoders import open_encoder
@@ -142,7 +142,7 @@ class _Inspection:
 
     def tables(self) -> None:
         """Check every record of every table of embeddings."""
-        for folder in sorted(path for path in (self.settings.home / "embeddings").glob("*") if path.is_dir()):
+        for folder in finished(self.settings.home / "embeddings"):
             try:
                 state = examine(folder)
             except SokkuriError as error:

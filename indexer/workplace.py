@@ -16,20 +16,27 @@ from recommender.tables import REVISION, revision_at
 
 
 @contextmanager
-def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
+def workplace(settings: Settings, job: str, *, looking: bool = False) -> Iterator[Catalogue]:
     """Hold the home for a job and give its catalogue, up to date. The system frees the lock of a job that dies.
 
-    Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to.
+    Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to, unless the job
+    is one that is only `looking`: then all is left as it is there, and an older catalogue raises CatalogueVersion.
     """
-    with held(settings.home, job, "choose another folder with --home"):
-        for folder in ("models", "snapshots", "embeddings"):
-            sweep(settings.home / folder)
-        if revision_at(settings.database_url) != REVISION:
-            import migrations  # Alembic takes longer to load than all of the rest together
-
-            migrations.upgrade(settings.database_url)
+    with held(settings.home, job, "choose another folder with --home", looking=looking) as writable:
+        if writable:
+            _bring_up_to_date(settings)
         with Catalogue(settings.database_url) as catalogue:
             yield catalogue
+
+
+def _bring_up_to_date(settings: Settings) -> None:
+    """Remove what crashes left unfinished, and give the catalogue the tables of this version."""
+    for folder in ("models", "snapshots", "embeddings"):
+        sweep(settings.home / folder)
+    if revision_at(settings.database_url) != REVISION:
+        import migrations  # Alembic takes longer to load than all of the rest together
+
+        migrations.upgrade(settings.database_url)
 
 
 @contextmanager

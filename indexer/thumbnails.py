@@ -49,6 +49,10 @@ class ThumbnailShelf:
             self._whole[prefix] = self._list(prefix)
         return f"{picture}.jpg" not in self._whole[prefix]
 
+    def file(self, picture: PictureId) -> Path:
+        """Return where the picture's thumbnail lies, if there is one."""
+        return self._folder / picture[:2] / f"{picture}.jpg"
+
     def add(self, image: DecodedImage) -> None:
         """Make the picture's thumbnail unless a whole one is there."""
         if not self.wants(image.id):
@@ -59,7 +63,7 @@ class ThumbnailShelf:
             flush(self._mark)
             flush(self._folder)
             self._marked = True
-        file = self._folder / image.id[:2] / f"{image.id}.jpg"
+        file = self.file(image.id)
         file.parent.mkdir(exist_ok=True)
         aside = file.with_suffix(".aside")
         aside.write_bytes(stamped(thumbnail(image)))

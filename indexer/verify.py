@@ -189,13 +189,21 @@ class _Inspection:
             self.findings.append(f"{len(found)} pictures {what} (the first is {found[0].hex()}): {REINDEX}")
 
     def thumbnails(self) -> None:
-        """Look whether each picture that a page may show has a whole thumbnail."""
+        """Look whether each picture of the library has a whole thumbnail, and those that left it no damaged one."""
         shelf = ThumbnailShelf(self.settings.home / "thumbnails", doubtful=True)
-        lacking = sorted(picture for picture in self.catalogue.picture_ids() if shelf.wants(PictureId(picture)))
+        lacking, former = (
+            [picture for picture in map(PictureId, sorted(pictures)) if shelf.wants(picture)]
+            for pictures in (self.catalogue.picture_ids(), self.catalogue.former_picture_ids())
+        )
         if lacking:
             self.findings.append(
                 f"{len(lacking)} thumbnails are missing or damaged (the first is that of {lacking[0]}): "
                 f"{FULL}, which makes them anew"
+            )
+        if damaged := [file for file in map(shelf.file, former) if file.exists()]:
+            self.findings.append(
+                f"{len(damaged)} thumbnails of pictures that left the library are damaged (the first is {damaged[0]}): "
+                "remove them, pages do without"
             )
 
     def embed_again(self) -> None:

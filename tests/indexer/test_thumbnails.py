@@ -112,3 +112,24 @@ def test_those_of_before_stay_as_they_are(home: Home) -> None:
     home.reindex()
     home.reindex(full=True)
     assert {file: file.read_bytes() for file in files} == before
+
+
+def test_those_of_pictures_that_left_are_looked_at_too(home: Home) -> None:
+    """An earlier snapshot may be served again: damage is found, and mended by removing what cannot be made anew."""
+    picture = home.root / "show-0/hero-0/0.png"
+    with home.catalogue() as catalogue:
+        (gone,) = (row.id for row in catalogue.pictures() if row.path == "show-0/hero-0/0.png")
+    data = picture.read_bytes()
+    picture.unlink()
+    home.reindex()
+    assert home.verify().findings == ()
+    (file,) = (file for file in thumbnails(home) if file.stem == gone)
+    good = file.read_bytes()
+    file.write_bytes(good[:-50] + bytes(40) + good[-10:])
+    (finding,) = home.verify().findings
+    assert f"1 thumbnails of pictures that left the library are damaged (the first is {file}): remove them" in finding
+    file.unlink()
+    assert home.verify().findings == ()
+    home.put("show-0/hero-0/0.png", data)
+    home.reindex()
+    assert file.read_bytes() == good

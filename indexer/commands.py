@@ -606,7 +606,7 @@ def snapshots(home: Path | None, *, as_json: bool) -> None:
 @json_option
 @home_option
 def verify(home: Path | None, *, as_json: bool) -> None:
-    """Check every snapshot, every embedding, and the catalogue against the index; change nothing.
+    """Check every snapshot, embedding and thumbnail, and the catalogue against the index; change nothing.
 
     A few pictures are embedded again and compared with what is stored. Exit code 1, and a line for each finding, where
     anything is not as it should be.

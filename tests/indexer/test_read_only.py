@@ -37,7 +37,7 @@ def state(home: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("locked_once", [True, False])
 def test_what_only_looks_works(home: Home, tmp_path: Path, *, locked_once: bool) -> None:
-    """`verify`, and the dry runs of `reindex` and `prune`, tell what they tell elsewhere, and nothing of the disk."""
+    """`verify` and the dry runs tell what they tell elsewhere, say nothing of the disk, and leave all as it is."""
     home.put("show-0/hero-0/new.png", picture(80_001))
     (home.settings.home / "job.lock").unlink(missing_ok=True)
     if locked_once:
@@ -54,6 +54,8 @@ def test_what_only_looks_works(home: Home, tmp_path: Path, *, locked_once: bool)
         pruned = sokkuri("prune", "--dry-run", "--home", path)
         assert (pruned.code, pruned.err) == (0, "")
         assert pruned.out.startswith("dry run, nothing removed: 0 snapshots")
+        forgotten = sokkuri("forget", "--picture", home.published().picture(0), "--dry-run", "--home", path)
+        assert (forgotten.code, forgotten.err) == (0, "")
     assert state(home.settings.home) == before
 
 

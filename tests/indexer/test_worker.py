@@ -109,11 +109,14 @@ def test_errors_are_the_lines_of_the_terminal(home: Home) -> None:
 
 
 def test_progress_is_told(slow: Home) -> None:
-    """While pictures are read their number grows, and the time that is left is told and shrinks."""
+    """That the model is loaded, with the pictures so far; then their number grows, and the time left is told."""
     identity = ask(slow)
     with working(slow):
+        loading = wait(slow, identity, lambda job: job.stage == "loading")
+        assert (loading.total, loading.seconds_left) == (PICTURES, None)
+        assert 0 < (loading.done or 0) < PICTURES
         early = wait(slow, identity, lambda job: in_the_middle(job) and job.seconds_left)
-        assert (early.stage, early.total) == ("scanning", PICTURES)
+        assert (early.stage, early.total) == ("embedding", PICTURES)
         late = wait(slow, identity, lambda job: (job.done or 0) > (early.done or 0))
         assert late.seconds_left is not None
         assert wait(slow, identity, ended).state == "done"

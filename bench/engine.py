@@ -164,6 +164,9 @@ class _Eager:
         """Return an (n, dimension) float32 matrix, a row for each picture."""
         return self._feeder.features(images)
 
+    def make_ready(self) -> None:
+        """Do nothing: it is loaded."""
+
     def _forward(self, pictures: Matrix) -> Matrix:
         with torch.inference_mode():
             found: Matrix = self._network(torch.from_numpy(pictures)).numpy()

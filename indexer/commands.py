@@ -425,7 +425,7 @@ def reindex(
 
     options = ReindexOptions(dry_run=dry_run, full=full, follow_links=follow_links, accept=accept)
     settings = settings_of(home, target_recall=target_recall, max_memory=max_memory)
-    with workplace(settings, "reindex") as catalogue:
+    with workplace(settings, "reindex", looking=dry_run) as catalogue:
         try:
             report = run(settings, catalogue, library, options)
         except Held as held:
@@ -545,7 +545,7 @@ def forget(
     if bool(source) == bool(picture):
         raise click.UsageError("name either --source ADDRESS-PREFIX or --picture ID")
     settings = settings_of(home)
-    with workplace(settings, "forget") as catalogue:
+    with workplace(settings, "forget", looking=dry_run) as catalogue:
         report = run(settings, catalogue, source=source, picture=picture, moved=moved, dry_run=dry_run)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
 
@@ -619,7 +619,7 @@ def snapshots(home: Path | None, *, as_json: bool) -> None:
 @json_option
 @home_option
 def verify(home: Path | None, *, as_json: bool) -> None:
-    """Check every snapshot, every embedding, and the catalogue against the index; change nothing.
+    """Check every snapshot, embedding and thumbnail, and the catalogue against the index; change nothing.
 
     A few pictures are embedded again and compared with what is stored. Exit code 1, and a line for each finding, where
     anything is not as it should be.
@@ -627,7 +627,7 @@ def verify(home: Path | None, *, as_json: bool) -> None:
     from indexer.verify import verify as run
 
     settings = settings_of_home(home)
-    with workplace(settings, "verify") as catalogue:
+    with workplace(settings, "verify", looking=True) as catalogue:
         report = run(settings, catalogue)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
     sys.exit(bool(report.findings))
@@ -651,7 +651,7 @@ def prune(home: Path | None, *, dry_run: bool, unknown: bool, as_json: bool) -> 
     from indexer.prune import prune as run
 
     settings = settings_of_home(home)
-    with workplace(settings, "prune") as catalogue:
+    with workplace(settings, "prune", looking=dry_run) as catalogue:
         report = run(settings, catalogue, dry_run=dry_run, unknown=unknown)
     click.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
 

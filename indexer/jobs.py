@@ -94,31 +94,38 @@ class Watch:
     def __init__(self, jobs: Jobs, identity: str, stop: Stop) -> None:
         self._jobs, self._identity, self._stop = jobs, identity, stop
         self._stage = ""
+        self._counted: tuple[int, int] | None = None
         self._pace = Pace()
         self._next = 0.0
 
     def began(self, stage: str) -> None:
         """Hear that a stage begins. Raises Stopped."""
+        self._counted = None
+        self.turned_to(stage)
+
+    def turned_to(self, stage: str) -> None:
+        """Hear that another stage goes on with the same count, at a pace of its own. Raises Stopped."""
         self._stage, self._pace = stage, Pace()
-        self._tell(None, None)
+        self._tell(None)
 
     def counted(self, done: int, total: int) -> None:
         """Hear how many pictures are done. Raises Stopped."""
         self.check()
-        if monotonic() >= self._next or done == total:
-            self._tell((done, total), self._pace.seconds_left(done, total))
+        first, self._counted = self._counted is None, (done, total)
+        if monotonic() >= self._next or first or done == total:
+            self._tell(self._pace.seconds_left(done, total))
 
     def check(self) -> None:
         """Raise Stopped where the process is to stop."""
         if self._stop.wanted:
             raise Stopped
 
-    def _tell(self, counted: tuple[int, int] | None, seconds_left: float | None) -> None:
+    def _tell(self, seconds_left: float | None) -> None:
         self.check()
         started = monotonic()
         cancelled = False
         with suppress(SokkuriError):  # no job fails because nobody can hear how far it is
-            cancelled = self._jobs.tell(self._identity, self._stage, counted, seconds_left)
+            cancelled = self._jobs.tell(self._identity, self._stage, self._counted, seconds_left)
         ended = monotonic()
         self._next = ended + max(EVERY, SHARE * (ended - started))
         if cancelled:

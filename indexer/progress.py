@@ -36,6 +36,10 @@ class Listener(Protocol):
         """Hear that a stage begins."""
         ...
 
+    def turned_to(self, stage: str) -> None:
+        """Hear that what is counted has come to another stage; the count goes on."""
+        ...
+
     def counted(self, done: int, total: int) -> None:
         """Hear how much of the stage is done, out of how much."""
         ...
@@ -58,6 +62,12 @@ def begin(stage: str) -> None:
     """Tell that a stage of a job begins; on a terminal it is the bars that tell."""
     if listener := _listener.get():
         listener.began(stage)
+
+
+def turn_to(stage: str) -> None:
+    """Tell that what is being counted has come to another stage, which does not begin to count anew."""
+    if listener := _listener.get():
+        listener.turned_to(stage)
 
 
 @contextmanager

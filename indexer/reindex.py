@@ -18,7 +18,7 @@ import numpy as np
 from indexer.changes import Changes
 from indexer.drift import measure_drift
 from indexer.embed import EmbeddingTable, Projected, kept
-from indexer.embedder import Embedder
+from indexer.embedder import EMBEDDING, LOADING, Embedder
 from indexer.library import LIBRARY_LIMITS, Entry, Library, in_doubt, scan
 from indexer.listing import Reject
 from indexer.marks import unmark
@@ -104,7 +104,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
                 say(f"{damaged} embeddings were damaged or stood there twice: what is missing now is made anew")
             library = job.scan(embedder)
         table.flush()  # what is published must not outlive the embeddings that it is made of
-        clock.move("scanning", "embedding", embedder.seconds)
+        clock.move("scanning", LOADING, embedder.loading_seconds)
+        clock.move("scanning", EMBEDDING, embedder.seconds)
         found = _Found.of(library, catalogue.pictures())
         source = _source(table, backbone.space, model)
         report = _report(model, backbone, found, embedder.embedded, clock)

@@ -21,6 +21,7 @@ from recommender.catalogue import Catalogue, PictureRow
 from recommender.encoders import open_encoder
 from recommender.errors import InvalidImage, NoSnapshot, SokkuriError
 from recommender.files import read_regular
+from recommender.homes import finished
 from recommender.images import Limits, decode
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Encoder
@@ -143,7 +144,7 @@ class _Inspection:
 
     def tables(self) -> None:
         """Check every record of every table of embeddings."""
-        for folder in sorted(path for path in (self.settings.home / "embeddings").glob("*") if path.is_dir()):
+        for folder in finished(self.settings.home / "embeddings"):
             if not any((folder / name).exists() for name in TABLE):
                 continue  # a job died as it began the table
             try:
@@ -194,13 +195,21 @@ class _Inspection:
             self.findings.append(f"{len(found)} pictures {what} (the first is {found[0].hex()}): {REINDEX}")
 
     def thumbnails(self) -> None:
-        """Look whether each picture that a page may show has a whole thumbnail."""
+        """Look whether each picture of the library has a whole thumbnail, and those that left it no damaged one."""
         shelf = ThumbnailShelf(self.settings.home / "thumbnails", doubtful=True)
-        lacking = sorted(picture for picture in self.catalogue.picture_ids() if shelf.wants(PictureId(picture)))
+        lacking, former = (
+            [picture for picture in map(PictureId, sorted(pictures)) if shelf.wants(picture)]
+            for pictures in (self.catalogue.picture_ids(), self.catalogue.former_picture_ids())
+        )
         if lacking:
             self.findings.append(
                 f"{len(lacking)} thumbnails are missing or damaged (the first is that of {lacking[0]}): "
                 f"{FULL}, which makes them anew"
+            )
+        if damaged := [file for file in map(shelf.file, former) if file.exists()]:
+            self.findings.append(
+                f"{len(damaged)} thumbnails of pictures that left the library are damaged (the first is {damaged[0]}): "
+                "remove them, pages do without"
             )
 
     def embed_again(self) -> None:

@@ -26,6 +26,7 @@ from recommender.errors import BuildError, Busy, SokkuriError
 from recommender.jobqueue import JobQueue
 from recommender.jobs import BEAT_SECONDS, Job, Jobs
 from recommender.settings import Settings
+from recommender.tables import refuse_newer, revision_at
 
 LOOK_SECONDS = 1.0
 """How often a worker looks whether a job waits that its queue does not name."""
@@ -39,6 +40,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._home = settings.home
+        self._catalogue = settings.database_url
         self._jobs = Jobs(settings.home)
         self._stopping = threading.Event()
         self._at_once = threading.Event()
@@ -49,8 +51,10 @@ class Worker:
     def run(self) -> None:
         """Run jobs until SIGTERM or SIGHUP, or SIGINT, which ends in KeyboardInterrupt. A running job is put back then.
 
-        Raises Busy where the home has a worker already, BuildError, JobsUnusable.
+        Raises Busy where the home has a worker already, BuildError, JobsUnusable; and CatalogueVersion or Corrupt where
+        every job would fail with that.
         """
+        self._require_catalogue()
         logging.getLogger("huey").setLevel(logging.ERROR)  # what it says below that is of use to its authors
         with self._alone(), JobQueue(self._home, self._perform) as queue:
             self._jobs.beat(os.getpid())
@@ -129,6 +133,11 @@ class Worker:
                     elif self._stopping.is_set() and not asked:
                         process.terminate()
                         asked = True
+
+    def _require_catalogue(self) -> None:
+        """Refuse to wait for jobs that could only fail. An older catalogue is upgraded by the first job."""
+        with suppress(Busy):
+            refuse_newer(revision_at(self._catalogue))
 
     def _tell_end(self, job: Job) -> None:
         published = job.report and job.report["snapshot"]

@@ -18,26 +18,34 @@ from recommender.tables import REVISION, revision_at
 
 
 @contextmanager
-def workplace(settings: Settings, job: str, *, founding: bool = False) -> Iterator[Catalogue]:
+def workplace(settings: Settings, job: str, *, founding: bool = False, looking: bool = False) -> Iterator[Catalogue]:
     """Hold the home for a job and give its catalogue, up to date. The system frees the lock of a job that dies.
 
     Where there is no catalogue one is made, but beside models or snapshots only for a job that is `founding`: for any
-    other an empty one would hide that theirs is lost. Raises Busy, naming the job that holds the home, BuildError where
-    the home cannot be written to, and CatalogueLost.
+    other an empty one would hide that theirs is lost. Raises Busy, naming the job that holds the home, CatalogueLost,
+    and BuildError where the home cannot be written to, unless the job is one that is only `looking`: then all is left
+    as it is there, and an older catalogue raises CatalogueVersion.
     """
-    with held(settings.home, job, "choose another folder with --home"):
-        for folder in ("models", "snapshots", "embeddings"):
-            sweep(settings.home / folder)
+    with held(settings.home, job, "choose another folder with --home", looking=looking) as writable:
         revision = revision_at(settings.database_url)
         if revision is None and not founding:
             refuse_lost(settings)
-        if revision != REVISION:
-            import migrations  # Alembic takes longer to load than all of the rest together
-
-            migrations.upgrade(settings.database_url)
+        if writable:
+            _bring_up_to_date(settings, revision)
         with Catalogue(settings.database_url) as catalogue:
-            unmark_known(settings.home / "snapshots", catalogue)
+            if writable:
+                unmark_known(settings.home / "snapshots", catalogue)
             yield catalogue
+
+
+def _bring_up_to_date(settings: Settings, revision: str | None) -> None:
+    """Remove what crashes left unfinished, and give the catalogue the tables of this version."""
+    for folder in ("models", "snapshots", "embeddings"):
+        sweep(settings.home / folder)
+    if revision != REVISION:
+        import migrations  # Alembic takes longer to load than all of the rest together
+
+        migrations.upgrade(settings.database_url)
 
 
 @contextmanager

@@ -79,7 +79,7 @@ COMMANDS = {
     ),
     "verify": (
         "indexer.commands:verify",
-        "Check every snapshot, every embedding, and the catalogue against the index; change nothing.",
+        "Check every snapshot, embedding and thumbnail, and the catalogue against the index; change nothing.",
     ),
     "prune": (
         "indexer.commands:prune",

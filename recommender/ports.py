@@ -34,6 +34,10 @@ class Backbone(Protocol):
         """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
         ...
 
+    def make_ready(self) -> None:
+        """Load what the first pictures would have to wait for, which may take seconds. Raises ModelError or Corrupt."""
+        ...
+
 
 class Encoder(Protocol):
     """A whole model: labels and embedding of a picture from one forward pass."""

@@ -34,8 +34,13 @@ _ENTRY: dict[str, Json] = {
     "created": _MOMENT,
     "started": _or_null(_MOMENT),
     "ended": _or_null(_MOMENT),
-    "stage": _or_null(TEXT) | {"description": "waiting, opening, scanning, comparing, building or publishing"},
-    "progress": _or_null(object_of(done=COUNT, total=COUNT)) | {"description": "pictures, while they are read"},
+    "stage": _or_null(TEXT)
+    | {
+        "description": "waiting, opening, scanning, loading (of the model) and embedding where pictures are new, "
+        "comparing, building or publishing"
+    },
+    "progress": _or_null(object_of(done=COUNT, total=COUNT))
+    | {"description": "pictures that were read, from scanning to embedding; new ones wait while loading"},
     "seconds_left": _or_null(NUMBER) | {"description": "until all pictures are read, at the pace of the last 30 s"},
     "cancelling": _FLAG | {"description": "it is to stop at its next safe point"},
     "error": _or_null(TEXT) | {"description": "the line that a terminal would show"},

@@ -10,7 +10,9 @@ KINDS = {"male": "a male character", "female": "a female character", "non-human"
 STAGES = {
     "waiting": "Waiting for another command to let go of the home",
     "opening": "Opening the model",
-    "scanning": "Reading pictures, embedding those that are new",
+    "scanning": "Reading pictures",
+    "loading": "Loading the model for those that are new",
+    "embedding": "Reading pictures, embedding those that are new",
     "comparing": "Comparing with what is published",
     "building": "Building and checking the index",
     "publishing": "Publishing",

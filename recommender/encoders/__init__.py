@@ -140,9 +140,16 @@ class _TorchWhenAsked:
 
     def features(self, images: Sequence[DecodedImage]) -> Matrix:
         """Return an (n, dimension) float32 matrix, a row for each picture. Raises EngineMissing or Corrupt."""
+        return self._loaded().features(images)
+
+    def make_ready(self) -> None:
+        """Load torch and the network. Raises EngineMissing or Corrupt."""
+        self._loaded().make_ready()
+
+    def _loaded(self) -> Backbone:
         if self._opened is None:
             self._opened = self._open()
-        return self._opened.features(images)
+        return self._opened
 
 
 def _torch(folder: ModelFolder, settings: Settings) -> Backbone:

@@ -74,6 +74,9 @@ class OpenVinoBackbone:
         """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
         return self._feeder.features(images)
 
+    def make_ready(self) -> None:
+        """Do nothing: the network was compiled when this was made."""
+
     def _forward(self, inputs: Matrix) -> Matrix:
         """Run the network on (n, 3, size, size) pictures."""
         outputs: Matrix = self._request.infer([inputs], share_inputs=True)[0].copy()

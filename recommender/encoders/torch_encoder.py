@@ -225,6 +225,10 @@ class TorchBackbone:
         """Return an (n, dimension) float32 matrix, a row for each picture, in the order of the pictures."""
         return self._feeder.features(images)
 
+    def make_ready(self) -> None:
+        """Bring the network to where it runs."""
+        self._running  # noqa: B018 - made when it is first asked for
+
     def _forward(self, pictures: Matrix) -> Matrix:
         """Run the network on (n, 3, size, size) pictures."""
         if self._threads:

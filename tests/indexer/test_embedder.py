@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.embed import BATCH, EmbeddingTable
-from indexer.embedder import Embedder
+from indexer.embedder import EMBEDDING, LOADING, Embedder
+from indexer.progress import heard_by
 from recommender.embeddings import EmbeddingSpace
-from recommender.errors import BuildError
+from recommender.errors import BuildError, EngineMissing
 from recommender.images import decode
 from recommender.types import DecodedImage, Matrix
 from tests.fakes import colours
@@ -35,6 +37,9 @@ class _ColourBackbone:
         self.batches.append(len(images))
         return np.stack([colours(image) for image in images])
 
+    def make_ready(self) -> None:
+        """Be there already."""
+
 
 class _SlowBackbone(_ColourBackbone):
     """Answers once it may, or is broken."""
@@ -42,7 +47,17 @@ class _SlowBackbone(_ColourBackbone):
     def __init__(self) -> None:
         super().__init__()
         self.may_go = threading.Event()
-        self.broken = False
+        self.may_load = threading.Event()
+        self.may_load.set()
+        self.broken = self.unusable = False
+        self.loads = 0
+
+    def make_ready(self) -> None:
+        """Be there once it may, or not at all."""
+        self.loads += 1
+        assert self.may_load.wait(30)
+        if self.unusable:
+            raise EngineMissing("pip install it")
 
     def features(self, images: Sequence[DecodedImage]) -> Matrix:
         """Wait, then answer as the other does."""
@@ -149,3 +164,65 @@ def _add_and_fail(embedder: Embedder, backbone: _SlowBackbone) -> None:
         embedder.add(decode(picture(seed)))
     threading.Timer(0.2, backbone.may_go.set).start()
     raise KeyError("somewhere else")
+
+
+def _add(embedder: Embedder, seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        embedder.add(decode(picture(seed)))
+
+
+class _Stages:
+    """Notes the stages that it hears of, and lets something happen at each."""
+
+    def __init__(self, then: dict[str, threading.Event]) -> None:
+        self.told: list[str] = []
+        self._then = then
+
+    def began(self, stage: str) -> None:
+        """Hear of a stage that is none of the embedder's."""
+        raise AssertionError(stage)
+
+    def turned_to(self, stage: str) -> None:
+        """Hear of a stage."""
+        self.told.append(stage)
+        self._then[stage].set()
+
+    def counted(self, done: int, total: int) -> None:
+        """Hear of no count: pictures are counted by whoever reads them."""
+        raise AssertionError((done, total))
+
+
+def test_what_is_waited_for_is_told(tmp_path: Path) -> None:
+    """First for the backbone to be loaded, which begins with the first picture; from then on pictures are embedded."""
+    backbone = _SlowBackbone()
+    backbone.may_load.clear()
+    # Nothing goes on until it was told: were it not, this would hang until an assertion of the backbone ends it.
+    stages = _Stages({LOADING: backbone.may_load, EMBEDDING: backbone.may_go})
+    with EmbeddingTable.open(tmp_path, backbone.space) as table, heard_by(stages):
+        with Embedder(backbone, table) as embedder:
+            embedder.add(decode(picture(0)))
+            deadline = time.monotonic() + 30
+            while not backbone.loads:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            assert stages.told == []
+        assert stages.told == [LOADING, EMBEDDING]
+        assert (embedder.embedded, backbone.loads) == (1, 1)
+        assert embedder.loading_seconds > 0
+        with Embedder(backbone, table) as embedder:
+            embedder.add(decode(picture(0)))
+        assert (stages.told, backbone.loads) == ([LOADING, EMBEDDING], 1), "nothing is loaded where nothing is new"
+        with Embedder(backbone, table) as embedder:
+            _add(embedder, range(1, 2 * BATCH))
+        assert stages.told[-1] == EMBEDDING
+        assert stages.told.count(EMBEDDING) == 2
+
+
+def test_what_cannot_be_loaded_is_tried_once(tmp_path: Path) -> None:
+    """Its error ends the job, and no batch that waited for it tries again."""
+    backbone = _SlowBackbone()
+    backbone.unusable = True
+    with EmbeddingTable.open(tmp_path, backbone.space) as table:
+        with pytest.raises(EngineMissing, match="pip install"), Embedder(backbone, table) as embedder:
+            _add(embedder, range(2 * BATCH))
+        assert (len(table), backbone.loads, backbone.batches) == (0, 1, [])

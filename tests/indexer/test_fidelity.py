@@ -107,6 +107,9 @@ def test_engines_take_turns() -> None:
             calls.append((self._name, len(images)))
             return np.zeros((len(images), 2), np.float32)
 
+        def make_ready(self) -> None:
+            pass
+
     speed = race({"one": Engine("one"), "other": Engine("other")}, [decode(picture(0))], singles=3, bulks=2)
     assert set(speed) == {"one", "other"}
     assert all(engine.single_ms > 0 and engine.bulk_per_second > 0 for engine in speed.values())

@@ -46,6 +46,9 @@ class _Backbone:
             raise ConnectionError("somebody pulled the plug")
         return np.stack([colours(image) for image in images])
 
+    def make_ready(self) -> None:
+        """Be there already."""
+
     def told(self) -> list[PictureId]:
         """Return what it was asked about since this was last called."""
         asked, self.asked = self.asked, []

@@ -8,13 +8,17 @@ from collections.abc import Callable
 import pytest
 
 import indexer.jobs
+from indexer.embedder import EMBEDDING, LOADING
 from indexer.jobs import WAITING, WINDOW, Pace, Stop, Stopped, Watch
 from indexer.progress import heard_by, progress
 from recommender.jobs import Jobs
 from tests.indexer.homes import PICTURES, Home
+from tests.pictures import picture
 from web.wording import STAGES
 
 TOLD = ("opening", "scanning", "comparing", "building", "publishing")
+TURNED = (LOADING, EMBEDDING)
+"""Those that a reindex turns to while it counts pictures, where some are new."""
 
 
 class Heard:
@@ -22,12 +26,19 @@ class Heard:
 
     def __init__(self, stop_at: str | int | None = None) -> None:
         self.stages: list[str] = []
+        self.turns: list[str] = []
         self.counts: list[tuple[int, int]] = []
         self._stop_at = stop_at
 
     def began(self, stage: str) -> None:
         """Hear of a stage."""
         self.stages.append(stage)
+        if stage == self._stop_at:
+            raise Stopped
+
+    def turned_to(self, stage: str) -> None:
+        """Hear of a stage within what is counted."""
+        self.turns.append(stage)
         if stage == self._stop_at:
             raise Stopped
 
@@ -43,8 +54,8 @@ def test_what_a_reindex_tells(home: Home) -> None:
     heard = Heard()
     with heard_by(heard):
         report = home.reindex(full=True)
-    assert tuple(heard.stages) == TOLD
-    assert set(TOLD) == set(report.seconds) - {"embedding"}
+    assert (tuple(heard.stages), heard.turns) == (TOLD, [])
+    assert {*TOLD, *TURNED} == set(report.seconds)
     assert heard.counts == [(number, PICTURES) for number in range(1, PICTURES + 1)]
     home.reindex()
     assert tuple(heard.stages) == TOLD, "nobody listens any more"
@@ -52,7 +63,7 @@ def test_what_a_reindex_tells(home: Home) -> None:
 
 def test_every_stage_has_words() -> None:
     """The operator's page says in words what a job is about, whatever that is."""
-    assert set(STAGES) == {WAITING, *TOLD}
+    assert set(STAGES) == {WAITING, *TOLD, *TURNED}
 
 
 @pytest.mark.parametrize("stop_at", [*TOLD, 1, PICTURES // 2])
@@ -66,6 +77,56 @@ def test_stopped_anywhere(home: Home, stop_at: str | int) -> None:
     report = home.reindex()
     assert (report.removed, report.embedded) == (1, 0)
     assert home.verify().findings == ()
+
+
+def test_new_pictures_are_told_to_be_embedded(home: Home) -> None:
+    """The stage is true while pictures are counted on; stopped there, what is on its way is kept."""
+    home.put("show-0/hero-0/new.png", picture(80_001))
+    heard = Heard(EMBEDDING)
+    with heard_by(heard), pytest.raises(Stopped):
+        home.reindex()
+    assert (heard.stages, heard.turns[-1]) == (["opening", "scanning"], EMBEDDING)
+    assert len(heard.counts) == PICTURES + 1
+    heard = Heard()
+    with heard_by(heard):
+        report = home.reindex()
+    assert (tuple(heard.stages), report.added, report.embedded, heard.turns) == (TOLD, 1, 0, [])
+
+
+def test_a_turn_keeps_the_count(home: Home, clock: Callable[[float], None]) -> None:
+    """A new stage within the same count goes on from there, with an estimate of its own; a stage that begins has none.
+
+    The first count of a stage is told at once, however long it took to tell of the stage.
+    """
+    jobs = Jobs(home.settings.home)
+    job = jobs.claim(jobs.add("/library", {}).id)
+    assert job
+
+    def noted() -> tuple[object, ...]:
+        found = jobs.job(job.id)
+        return found.stage, found.done, found.total, found.seconds_left
+
+    watch = Watch(jobs, job.id, Stop())
+    watch.began("scanning")
+    assert noted() == ("scanning", None, None, None)
+    watch.counted(1, 100)
+    assert noted() == ("scanning", 1, 100, None)
+    clock(1)
+    watch.counted(51, 100)
+    assert noted() == ("scanning", 51, 100, pytest.approx(0.98, abs=0.1))
+    watch.turned_to(LOADING)
+    assert noted() == (LOADING, 51, 100, None)
+    clock(10)
+    watch.turned_to(EMBEDDING)
+    watch.counted(52, 100)
+    clock(11)
+    watch.counted(54, 100)
+    assert noted() == (EMBEDDING, 54, 100, None)
+    clock(12)
+    watch.counted(56, 100)
+    assert noted() == (EMBEDDING, 56, 100, pytest.approx(22.0, abs=0.1))
+    watch.began("comparing")
+    assert noted() == ("comparing", None, None, None)
 
 
 def test_listeners_are_heard_where_they_listen() -> None:

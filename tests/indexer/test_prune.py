@@ -80,7 +80,7 @@ def test_a_dry_run_removes_nothing(home: Home) -> None:
 
 
 def test_what_a_crash_left_goes(home: Home) -> None:
-    """A finished folder without a row, marked as left by a crash before the commit, is removed; an unfinished thumbnail too."""
+    """A finished folder without a row, marked by a crash before the commit, is removed; an unfinished thumbnail too."""
     served = home.settings.home / "snapshots" / home.published().info.id
     orphan = served.with_name("20200101T000000Z-00")
     shutil.copytree(served, orphan)

@@ -83,7 +83,15 @@ def test_each_change_is_told(home: Home) -> None:
     told = report.to_json()
     assert [reject["path"] for reject in told["rejects"]] == ["show-0/hero-1/broken.png"]
     assert told["pictures_per_second"] > 0
-    assert set(told["seconds"]) == {"opening", "scanning", "embedding", "comparing", "building", "publishing"}
+    assert set(told["seconds"]) == {
+        "opening",
+        "scanning",
+        "loading",
+        "embedding",
+        "comparing",
+        "building",
+        "publishing",
+    }
     assert 0.5 < told["drift"]["overlap"] < 1
     assert "1 added, 1 changed, 1 moved, 1 removed, 1 left out, 2 newly embedded" in report.to_text()
 

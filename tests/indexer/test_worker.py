@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from indexer.reindex import ReindexOptions
 from recommender.jobs import OPTIONS, Job, Jobs
+from recommender.tables import REVISION
 from tests.indexer.homes import PICTURES as FEW
 from tests.indexer.homes import Home
 from tests.indexer.jobbing import PICTURES, ask, ended, in_the_middle, slow_home, wait, working
@@ -108,11 +109,14 @@ def test_errors_are_the_lines_of_the_terminal(home: Home) -> None:
 
 
 def test_progress_is_told(slow: Home) -> None:
-    """While pictures are read their number grows, and the time that is left is told and shrinks."""
+    """That the model is loaded, with the pictures so far; then their number grows, and the time left is told."""
     identity = ask(slow)
     with working(slow):
+        loading = wait(slow, identity, lambda job: job.stage == "loading")
+        assert (loading.total, loading.seconds_left) == (PICTURES, None)
+        assert 0 < (loading.done or 0) < PICTURES
         early = wait(slow, identity, lambda job: in_the_middle(job) and job.seconds_left)
-        assert (early.stage, early.total) == ("scanning", PICTURES)
+        assert (early.stage, early.total) == ("embedding", PICTURES)
         late = wait(slow, identity, lambda job: (job.done or 0) > (early.done or 0))
         assert late.seconds_left is not None
         assert wait(slow, identity, ended).state == "done"
@@ -319,3 +323,32 @@ def test_a_full_disk_fails_the_job_and_not_the_worker(slow: Home) -> None:
     with working(slow):
         assert wait(slow, ask(slow), ended).state == "done"
     assert slow.verify().findings == ()
+
+
+def set_revision(home: Home, revision: str) -> None:
+    """Let the catalogue say that another version of Sokkuri made its tables."""
+    with closing(sqlite3.connect(home.settings.home / "catalogue.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+
+def test_a_catalogue_of_a_newer_version_is_told_at_once(home: Home) -> None:
+    """No worker waits for jobs that could only fail: it ends with the line of every command, and leaves no trace."""
+    set_revision(home, "9999")
+    command = sokkuri("snapshots", "--home", home.settings.home).line
+    assert "made by a newer Sokkuri (tables of revision 9999" in command
+    with working(home) as worker:
+        assert worker.wait().line == command
+    assert not (home.settings.home / "jobs.db").exists()
+
+
+def test_a_catalogue_that_becomes_newer_fails_the_job(home: Home) -> None:
+    """A worker that was there before goes on, and its jobs fail with the same line until that version is gone."""
+    with working(home) as worker:
+        assert wait(home, ask(home, dry_run=True), ended).state == "done"
+        set_revision(home, "9999")
+        job = wait(home, ask(home), ended)
+        assert (job.state, job.report) == ("failed", None)
+        assert sokkuri("snapshots", "--home", home.settings.home).line == f"sokkuri: {job.error}"
+        assert worker.alive
+        set_revision(home, REVISION)
+        assert wait(home, ask(home), ended).state == "done"

@@ -1,8 +1,9 @@
 """gunicorn's threaded worker, where a thread goes to requests and not to connections.
 
-A connection gets no thread before the header of a request has arrived: the poller collects it. Requests with a body
-have threads of their own, so that however many trickle theirs, a page or /healthz finds a thread. Not here: how long a
-client may take (`patience`), and what is done with a request.
+A connection gets no thread before the header of a request has arrived, which the poller collects, and has none any more
+once its answer is made: the poller sends what the client does not take at once. Requests with a body have threads of
+their own, so that however many trickle theirs, a page or /healthz finds a thread. Not here: how long a client may take
+(`patience`, `waiting`), and what is done with a request.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from web.patience import HEADER_SECONDS, LINGER_SECONDS, PatientSocket, Watched
+from web.patience import HEADER_SECONDS, LINGER_SECONDS, PatientSocket
 from web.refusals import LINE_FULL, LONG_HEADER, LONGEST_HEADER, Refusal
+from web.waiting import MOST_UNSENT, Unsent, Watched
 
 WRITTEN_FOR = "27.0.1"
 """The release of gunicorn whose methods are overridden here: none of them is promised to stay as it is."""
@@ -77,6 +80,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Answer until a signal comes."""
         self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end)
         self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 4, self._end)
+        self._unsent = Unsent(self.poller, MOST_UNSENT, self._end)
         self._pages = Line(self.tpool, PAGE_THREADS)
         self._bodies = Line(ThreadPoolExecutor(self.cfg.threads), self.cfg.threads)
         super().run()
@@ -116,6 +120,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """End what has been watched for long enough; called once a second, and after whatever happened."""
         self._arriving.expire()
         self._leaving.expire()
+        self._unsent.expire()
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Leave those that may be sending a request a moment when the worker is told to stop."""
@@ -155,7 +160,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def _handled(self, line: Line, conn: Any, done: Future[Any]) -> None:
         line.requests -= 1
-        self.finish_request(conn, done)
+        if conn.sock.unsent:
+            self._unsent.add(conn, partial(self.finish_request, conn, done))
+        else:
+            self.finish_request(conn, done)
 
     def _refuse(self, conn: Any, refusal: Refusal) -> None:
         """Send a refusal, as far as it goes at once, and let the client go."""

@@ -22,7 +22,12 @@ def still_wanted(environ: WSGIEnvironment) -> Callable[[], bool]:
     gunicorn lends the socket; under another server nothing is known, so every answer is wanted.
     """
     connection = environ.get("gunicorn.socket")
-    return always if connection is None else partial(is_listening, connection)
+    return always if connection is None else partial(_is_wanted, connection)
+
+
+def _is_wanted(connection: socket.socket) -> bool:
+    given_up: Callable[[], bool] = getattr(connection, "given_up", bool)
+    return not given_up() and is_listening(connection)
 
 
 def is_listening(connection: socket.socket) -> bool:

@@ -37,7 +37,8 @@ class PatientSocket(socket.socket):
     """A connection whose reads end at `deadline`; one that was not sent in time counts as reset by the client.
 
     `header` is what the poller has collected of the next request, `unsent` what the client did not take of its answer
-    so far; `crowded` tells whether others stand in line for the thread that has it.
+    so far; `crowded` tells whether others stand in line for the thread that has it, `given_up` whether nobody will get an
+    answer any more who has none yet.
     """
 
     deadline = float("inf")
@@ -48,6 +49,7 @@ class PatientSocket(socket.socket):
         self.header = bytearray()
         self.unsent: deque[memoryview] = deque()
         self.crowded = crowded
+        self.given_up: Callable[[], bool] = bool
         self._received, self._waited = 0, 0.0
 
     def begin(self) -> bytes:

@@ -52,4 +52,12 @@ LONG_HEADER = _refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE.phrase,
     f"the header of a request may have {LONGEST_HEADER:,} bytes",
 )
-REFUSALS = (LINE_FULL, LONG_HEADER)
+STOPPING = _refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "stopping",
+    "/api/problems/busy",
+    "Too much work at once",
+    f"the server is stopping: try again in {RETRY_SECONDS} s",
+    f"Retry-After: {RETRY_SECONDS}",
+)
+REFUSALS = (LINE_FULL, LONG_HEADER, STOPPING)

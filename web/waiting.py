@@ -52,6 +52,13 @@ class Watched:
         self.take(connection)
         self._end(connection)
 
+    def drop_oldest(self) -> bool:
+        """End the one that is watched for the longest time; tell whether there was one."""
+        for connection in self._until:
+            self.drop(connection)
+            return True
+        return False
+
     def expire(self) -> None:
         """End those whose time is over."""
         now = monotonic()

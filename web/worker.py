@@ -8,8 +8,10 @@ their own, so that however many trickle theirs, a page or /healthz finds a threa
 
 from __future__ import annotations
 
+import os
 import re
-import resource
+import selectors
+import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -20,35 +22,28 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
+from web.limits import OUT_OF_FILES
 from web.patience import HEADER_SECONDS, LINGER_SECONDS, PatientSocket
-from web.refusals import LINE_FULL, LONG_HEADER, LONGEST_HEADER, Refusal
+from web.refusals import LINE_FULL, LONG_HEADER, LONGEST_HEADER, STOPPING, Refusal
 from web.waiting import MOST_UNSENT, Unsent, Watched
 
 WRITTEN_FOR = "27.0.1"
 """The release of gunicorn whose methods are overridden here: none of them is promised to stay as it is."""
 PAGE_THREADS = 16
 """Threads for requests without a body, beside those that gunicorn is told of."""
-CONNECTIONS = 2_048
-"""The most connections of a worker; fewer where the system allows fewer open files."""
 BODY_LINE = 128
 """How many requests with a body may stand in line for a thread before the next is refused."""
-_OWN_FILES = 256
-"""Files that the rest of a worker may have open."""
+STOP_SECONDS = 8.0
+"""How long a worker that is told to stop lets requests take that have begun."""
+LAST_SECONDS = 1.0
+"""How long after that who still stands in line may take to be refused; then the worker ends whatever is left."""
 _SPARE_CONNECTIONS = 64
+_DEAF_SECONDS = 1.0
+_HASTE_SECONDS = 0.2
 _LONGEST_FAREWELL = 262_144
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:(?![ \t]*0+[ \t]*\r\n)", re.IGNORECASE)
-
-
-def connections_that_fit() -> int:
-    """Return how many connections a worker may hold, having raised the number of files that it may open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + _OWN_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(_OWN_FILES, min(CONNECTIONS, soft - _OWN_FILES))
 
 
 @dataclass(eq=False, slots=True)
@@ -76,19 +71,96 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Return the threads for requests without a body."""
         return ThreadPoolExecutor(PAGE_THREADS)
 
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Let a worker have more threads than connections: where it may open few files, most of its threads idle."""
+
+    def init_signals(self) -> None:
+        """Leave SIGHUP ignored where it is; elsewhere it stops a worker as SIGTERM does."""
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else self.handle_exit)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop in order, and at once where that has begun: a terminal sends Ctrl-C to every process of a server."""
+        if not self.alive:
+            os._exit(0)
+        self.handle_exit(sig, frame)
+
     def run(self) -> None:
-        """Answer until a signal comes."""
+        """Answer until a signal comes, finish what has begun, and leave the process."""
         self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end)
         self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 4, self._end)
         self._unsent = Unsent(self.poller, MOST_UNSENT, self._end)
         self._pages = Line(self.tpool, PAGE_THREADS)
         self._bodies = Line(ThreadPoolExecutor(self.cfg.threads), self.cfg.threads)
-        super().run()
-        self._bodies.pool.shutdown(wait=False, cancel_futures=True)
+        self._spare = min(_SPARE_CONNECTIONS, self.worker_connections // 4)
+        self.max_keepalived = self.worker_connections - self._spare
+        self._deaf_until = 0.0
+        self._given_up = False
+        self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
+        while self.alive and self.is_parent_alive():
+            may_accept = self.nr_conns < self.worker_connections and monotonic() >= self._deaf_until
+            self.set_accept_enabled(may_accept)
+            self._turn()
+        self._refuse_connections()
+        self._finish()
+        # Nobody waits for an answer any more: a thread that still makes one would only hold up the end.
+        os._exit(0)
+
+    def _turn(self) -> None:
+        """Do what is to be done now, or within a second."""
+        self.notify()
+        self.wait_for_and_dispatch_events(timeout=1.0 if self.alive else _HASTE_SECONDS)
+        self.murder_keepalived()
+        self.murder_pending()
+
+    def _refuse_connections(self) -> None:
+        """Take those that are connected already, and close our side: whoever comes now is refused at once."""
+        self.alive = False
+        self.set_accept_enabled(True)
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            before = -1
+            while before < self.nr_conns:
+                before = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+    def _finish(self) -> None:
+        """Answer what has begun, for so long; then refuse those that still wait for a thread or for the model."""
+        now = monotonic()
+        self._cap_keepalive(now + STOP_KEEPALIVE_LINGER)
+        self._arriving.hurry(STOP_KEEPALIVE_LINGER)
+        while self.nr_conns and monotonic() < now + STOP_SECONDS:
+            self._turn()
+        self._given_up = True
+        for line in (self._pages, self._bodies):
+            line.pool.shutdown(wait=False, cancel_futures=True)
+        while self.nr_conns and monotonic() < now + STOP_SECONDS + LAST_SECONDS:
+            self._turn()
+
+    def accept(self, listener: Any) -> None:
+        """Take a new connection. Where no more files may be opened, the oldest of those that wait makes room."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in OUT_OF_FILES:
+                raise
+            if not (self._leaving.drop_oldest() or self._arriving.drop_oldest() or self._end_kept()):
+                self._deaf_until = monotonic() + _DEAF_SECONDS
+
+    def _end_kept(self) -> bool:
+        """End the connection that was kept for its next request for the longest time; tell whether there was one."""
+        for conn in islice(self.keepalived_conns, 1):
+            conn.timeout = 0.0
+            super().murder_keepalived()
+            return True
+        return False
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End what was kept for a next request for long enough, and the oldest of it where room gets scarce."""
-        excess = self.nr_conns - self.worker_connections + _SPARE_CONNECTIONS
+        excess = self.nr_conns - self.worker_connections + self._spare
         for conn in islice(self.keepalived_conns, max(0, excess)):
             conn.timeout = 0.0
         super().murder_keepalived(force)
@@ -122,11 +194,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._leaving.expire()
         self._unsent.expire()
 
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Leave those that may be sending a request a moment when the worker is told to stop."""
-        super()._cap_keepalive(deadline)
-        self._arriving.hurry(deadline - monotonic())
-
     def _collect(self, conn: Any) -> None:
         piece = conn.sock.arrived()
         if piece is None:
@@ -153,14 +220,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             self._refuse(conn, LINE_FULL)
         else:
             line.requests += 1
-            conn.sock.crowded = line.is_crowded
+            conn.sock.given_up = lambda: self._given_up
+            conn.sock.crowded = lambda: line.is_crowded() or not self.alive
             done = line.pool.submit(self.handle, conn)
             done.add_done_callback(lambda done: self.method_queue.defer(self._handled, line, conn, done))
         return True
 
     def _handled(self, line: Line, conn: Any, done: Future[Any]) -> None:
         line.requests -= 1
-        if conn.sock.unsent:
+        if done.cancelled():
+            self._refuse(conn, STOPPING)
+        elif conn.sock.unsent:
             self._unsent.add(conn, partial(self.finish_request, conn, done))
         else:
             self.finish_request(conn, done)

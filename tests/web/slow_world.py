@@ -1,4 +1,4 @@
-"""A server whose model takes its time: `python -m tests.web.slow_world FOLDER SECONDS QUEUE` builds and serves it."""
+"""A server whose model takes its time, for tests: `python -m tests.web.slow_world FOLDER SECONDS QUEUE [STOP_SECONDS]`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from recommender.types import DecodedImage, Encoding
 from tests.fakes import FakeEncoder
 from tests.web.serve_world import loader
 from tests.web.world import build
+from web import worker
 from web.commands import listen, run, threads_for
 
 if __name__ == "__main__":
@@ -27,6 +28,8 @@ if __name__ == "__main__":
     world = build(Path(sys.argv[1]))
     world.encoder.__class__ = SlowEncoder
     world = replace(world, settings=replace(world.settings, queue=int(sys.argv[3])))
+    if len(sys.argv) > 4:
+        worker.STOP_SECONDS = float(sys.argv[4])
     listener = listen("127.0.0.1", 0)
     size = {"workers": 1, "threads": threads_for(world.settings)}
     run(loader(world), listener, size, f"port {listener.getsockname()[1]}")

@@ -132,7 +132,7 @@ def test_cut_off_upload(server: tuple[int, int]) -> None:
     assert requests.get(f"http://127.0.0.1:{server[1]}/healthz", timeout=20).status_code == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """`serve` says where it is, answers before anything is indexed, ends well on a signal and leaves no socket."""
     monkeypatch.setenv("HOME", str(tmp_path))

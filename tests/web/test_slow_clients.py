@@ -124,7 +124,7 @@ def test_a_page_that_is_taken_slowly_is_whole(port: int) -> None:
         time.sleep(0.3)
         taken = told(connection)
     assert taken.count(page) == 2
-    assert taken.endswith(b'{"status": "alive"}\n') or taken.endswith(b'{"status":"alive"}\n')
+    assert taken.endswith((b'{"status": "alive"}\n', b'{"status":"alive"}\n'))
 
 
 def test_who_does_not_hang_up_delays_nobody(port: int) -> None:

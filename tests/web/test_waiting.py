@@ -86,7 +86,7 @@ def test_an_answer_goes_out_as_it_is_taken(poller: selectors.DefaultSelector) ->
 
 
 def test_who_takes_nothing_is_let_go(poller: selectors.DefaultSelector, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that takes nothing for too long ends, one that takes its time does not, one that hung up ends at once."""
+    """Who takes nothing for too long ends, who takes a little now and then does not, who hung up ends at once."""
     monkeypatch.setattr(waiting, "STALLED_SECONDS", 0.3)
     monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.0)
     ended: list[Connection] = []

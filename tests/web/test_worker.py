@@ -11,7 +11,19 @@ from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 
 from web.worker import WRITTEN_FOR, PatientWorker
 
-OWN = {"_collect", "_dispatched", "_handled", "_refuse", "_let_go", "_discard", "_end"}
+OWN = {
+    "_turn",
+    "_refuse_connections",
+    "_finish",
+    "_end_kept",
+    "_collect",
+    "_dispatched",
+    "_handled",
+    "_refuse",
+    "_let_go",
+    "_discard",
+    "_end",
+}
 """What the worker adds; everything else takes the place of a method of gunicorn's."""
 
 

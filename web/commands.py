@@ -41,7 +41,7 @@ GUNICORN: dict[str, Any] = {
 
 @click.command(epilog="\b\nExamples:\n  sokkuri serve\n  sokkuri serve --host 0.0.0.0 --port 8080 --workers 2")
 @home_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; :: is all of them.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, MAX_PORT), help="0 takes a free one.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 def serve(home: Path | None, host: str, port: int, workers: int) -> None:
@@ -149,7 +149,9 @@ def _starter(greeting: str) -> Callable[[Any], None]:
 
 def _listener(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    # "::" is every address of the machine: those of IPv4 too, which otherwise only a setting of the system decides.
+    both = address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 def _suggestion(host: str, port: int) -> str:

@@ -158,6 +158,16 @@ def test_port_in_use() -> None:
         listen("127.0.0.1", suggested).close()
 
 
+@pytest.mark.parametrize(("host", "reached"), [("::", ["127.0.0.1", "::1"]), ("0.0.0.0", ["127.0.0.1"])])  # noqa: S104
+def test_every_address(host: str, reached: list[str]) -> None:
+    """A server at all addresses of IPv6 is reached over IPv4 as well."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with listen(host, 0) as listener:
+        for address in reached:
+            socket.create_connection((address, listener.getsockname()[1]), timeout=5).close()
+
+
 def test_no_such_address() -> None:
     """A host that does not exist here is told by name."""
     with pytest.raises(SettingError, match=r"203\.0\.113\.1"):

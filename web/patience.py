@@ -28,21 +28,31 @@ HEADER_SECONDS = 10.0
 """From a connection, or the first byte of a further request on it, to the end of that request's header."""
 LINGER_SECONDS = 2.0
 """How long a connection is kept after its last answer, so that the answer is not lost to a reset (RFC 9112, 9.6)."""
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LOOK_SECONDS = 0.5
 _PIECE = 65_536
 _LONGEST_PIECE = 1_048_576
+
+
+class TooSlow(ConnectionResetError):
+    """A client's time is over. It has the number of a reset: without it gunicorn logs a traceback."""
 
 
 class PatientSocket(socket.socket):
     """A connection whose reads end at `deadline`; one that was not sent in time counts as reset by the client.
 
     `header` is what the poller has collected of the next request, `unsent` what the client did not take of its answer
-    so far; `crowded` tells whether others stand in line for the thread that has it, `given_up` whether nobody will get an
-    answer any more who has none yet.
+    so far. `request` is what is being answered, `answered` tells whether any of that was sent, and `owes_continue`
+    whether the client waits to be told to send its body. `crowded` tells whether others stand in line for the thread
+    that has it, `given_up` whether nobody will get an answer any more who has none yet.
     """
 
     deadline = float("inf")
     discarded = 0
+    request: Any = None
+    answered = False
+    owes_continue = False
+    _was_asked = False
 
     def __init__(self, *arguments: Any, crowded: Callable[[], bool] = lambda: False, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -57,6 +67,7 @@ class PatientSocket(socket.socket):
         header = bytes(self.header)
         self.header.clear()
         self.deadline = monotonic() + REQUEST_SECONDS
+        self.request, self.answered, self.owes_continue, self._was_asked = None, False, False, False
         self._received, self._waited = len(header), 0.0
         self.setblocking(True)
         return header
@@ -71,7 +82,7 @@ class PatientSocket(socket.socket):
             return b""
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Read what has arrived. Raises ConnectionResetError when the client's time is over."""
+        """Read what has arrived. Raises TooSlow, a ConnectionResetError, when the client's time is over."""
         usual = self.gettimeout()
         if usual == 0:  # somebody only looks whether something is there
             return super().recv(size, flags)
@@ -80,14 +91,16 @@ class PatientSocket(socket.socket):
             while True:
                 now = monotonic()
                 if now >= self.deadline:
-                    raise _reset("the client took too long to send its request")
+                    raise self._ended(f"the request took too long to arrive: it has {REQUEST_SECONDS:.0f} s")
                 crowded = self.crowded()
                 pause = min(patience, HURRIED_SECONDS) if crowded else patience
                 left = min(self.deadline, started + pause) - now
                 if left <= 0:
-                    raise _reset("the client stopped sending")
+                    raise self._ended(f"the client stopped sending: it may pause for {pause:.0f} s")
                 if crowded and self._is_slow(self._waited + now - started):
-                    raise _reset("the client sends too slowly while others wait")
+                    raise self._ended(
+                        f"the client sends too slowly while others wait: {HURRIED_RATE:,} bytes a second are asked for"
+                    )
                 self.settimeout(min(left, _LOOK_SECONDS))
                 with suppress(TimeoutError):
                     piece = super().recv(size, flags)
@@ -97,12 +110,38 @@ class PatientSocket(socket.socket):
             self._waited += monotonic() - started
             self.settimeout(usual)
 
+    def _ended(self, why: str) -> TooSlow:
+        if self.request is not None:
+            self.request.force_close()  # whatever still comes of it is no next request
+        return TooSlow(errno.ECONNRESET, why)
+
+    def proceed(self) -> None:
+        """Tell a client that waits for it to send its body: an answer that leaves it unread ends the connection."""
+        if self.owes_continue:
+            self.owes_continue = self.request.must_close = False
+            self.sendall(_INTERIM)
+            self.answered = False
+
+    def asked(self) -> bool:
+        """Send an interim answer, once, to a client that may be gone: one that is resets the connection.
+
+        Tell whether that is possible. Raises OSError where it is gone already.
+        """
+        if self.request is None or self.request.version < (1, 1):
+            return False
+        if not self._was_asked:
+            self._was_asked = True
+            self.sendall(_INTERIM)
+            self.answered = False
+        return True
+
     def _is_slow(self, waited: float) -> bool:
         """Tell whether too little of the request has arrived in the seconds that were spent on waiting for it."""
         return waited > HURRIED_SECONDS and self._received < HURRIED_RATE * waited
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send what can be sent at once of an answer; the rest is kept in `unsent`. Raises OSError."""
+        self.answered = True
         left = memoryview(data).cast("B")
         if not self.unsent:
             usual = self.gettimeout()
@@ -134,8 +173,3 @@ class PatientSocket(socket.socket):
             return super().send(piece, flags)
         except BlockingIOError:
             return 0
-
-
-def _reset(why: str) -> ConnectionResetError:
-    """Return the error with its number: without it gunicorn takes it for a fault of its own, and logs a traceback."""
-    return ConnectionResetError(errno.ECONNRESET, why)

@@ -20,10 +20,21 @@ _LOOK_SECONDS = 0.5
 
 
 class Watched:
-    """Connections that the poller watches and no thread, each for the same time; too many, and the oldest has to go."""
+    """Connections that the poller watches and no thread, each for the same time; too many, and the oldest has to go.
 
-    def __init__(self, poller: Any, seconds: float, most: int, end: Callable[[Any], None]) -> None:
+    `end` is called with who has to go, `late` (or `end`) with whose time is over.
+    """
+
+    def __init__(
+        self,
+        poller: Any,
+        seconds: float,
+        most: int,
+        end: Callable[[Any], None],
+        late: Callable[[Any], None] | None = None,
+    ) -> None:
         self._poller, self._seconds, self._most, self._end = poller, seconds, most, end
+        self._late = late or end
         self._until: dict[Any, float] = {}
 
     def add(self, connection: Any, readable: Callable[[Any], None]) -> None:
@@ -63,7 +74,8 @@ class Watched:
         """End those whose time is over."""
         now = monotonic()
         while self._until and self._until[oldest := next(iter(self._until))] <= now:
-            self.drop(oldest)
+            self.take(oldest)
+            self._late(oldest)
 
     def hurry(self, seconds: float) -> None:
         """Leave all of them at most so many seconds."""

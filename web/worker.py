@@ -24,9 +24,20 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
+from web.expectations import hold_back, require_unambiguous
 from web.limits import OUT_OF_FILES
+from web.notes import Notes
 from web.patience import HEADER_SECONDS, LINGER_SECONDS, PatientSocket
-from web.refusals import LINE_FULL, LONG_HEADER, LONGEST_HEADER, STOPPING, Refusal
+from web.refusals import (
+    LINE_FULL,
+    LONG_HEADER,
+    LONGEST_HEADER,
+    OWN_MISTAKE,
+    SLOW_HEADER,
+    STOPPING,
+    Refusal,
+    refusal_of,
+)
 from web.waiting import MOST_UNSENT, Unsent, Watched
 
 WRITTEN_FOR = "27.0.1"
@@ -60,9 +71,11 @@ class Line:
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """A threaded worker on PatientSockets, whose poller collects headers. All but `handle` runs in the main thread.
+    """A threaded worker on PatientSockets, whose poller collects headers.
 
-    `refused` is told of each refusal that the poller gives; until it is set, nobody is.
+    Requests are handled by threads; all else runs in the main one.
+
+    `refused` is told of each answer that the application has no part in; until it is set, nobody is.
     """
 
     refused: Callable[[Refusal], None] | None = None
@@ -89,7 +102,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def run(self) -> None:
         """Answer until a signal comes, finish what has begun, and leave the process."""
-        self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end)
+        self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end, self._late)
         self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 4, self._end)
         self._unsent = Unsent(self.poller, MOST_UNSENT, self._end)
         self._pages = Line(self.tpool, PAGE_THREADS)
@@ -97,6 +110,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._spare = min(_SPARE_CONNECTIONS, self.worker_connections // 4)
         self.max_keepalived = self.worker_connections - self._spare
         self._deaf_until = 0.0
+        self._notes = Notes(self.log.warning)
         self._given_up = False
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         while self.alive and self.is_parent_alive():
@@ -147,6 +161,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         except OSError as error:
             if error.errno not in OUT_OF_FILES:
                 raise
+            self._notes.add("No more open files: the oldest connections that wait give way (`ulimit -n` has the limit)")
             if not (self._leaving.drop_oldest() or self._arriving.drop_oldest() or self._end_kept()):
                 self._deaf_until = monotonic() + _DEAF_SECONDS
 
@@ -181,6 +196,26 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         conn.parser.unreader.unread(header)
         return super().handle(conn)
 
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose header gunicorn has understood."""
+        require_unambiguous(req)
+        hold_back(req, conn.sock)
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Refuse a request that could not be read, unless its answer has begun; what is our fault is logged in full."""
+        del req
+        refusal = refusal_of(exc)
+        if refusal is OWN_MISTAKE:
+            self.log.error("Error handling a request of %s", addr, exc_info=exc)
+        else:
+            self._notes.add(f"Refused a request of {addr[0]} with {refusal.status.value}: {exc}")
+        if not client.answered:
+            with suppress(OSError):
+                client.sendall(refusal.answer)
+            if self.refused:
+                self.refused(refusal)
+
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Keep a connection for its next request, or let it go; gunicorn would wait here until the client has gone."""
         if not fs.cancelled() and fs.exception() is None and fs.result():
@@ -193,6 +228,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._arriving.expire()
         self._leaving.expire()
         self._unsent.expire()
+        self._notes.look()
 
     def _collect(self, conn: Any) -> None:
         piece = conn.sock.arrived()
@@ -243,6 +279,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if self.refused:
             self.refused(refusal)
         self._let_go(conn)
+
+    def _late(self, conn: Any) -> None:
+        """End a connection whose header did not arrive in time; whoever had begun to send one is told."""
+        if conn.sock.header:
+            self._refuse(conn, SLOW_HEADER if self.alive else STOPPING)
+        else:
+            self._end(conn)
 
     def _let_go(self, conn: Any) -> None:
         """End our side of a connection, and close it once the client has ended its own."""

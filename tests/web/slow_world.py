@@ -1,4 +1,7 @@
-"""A server whose model takes its time, for tests: `python -m tests.web.slow_world FOLDER SECONDS QUEUE [STOP_SECONDS]`."""
+"""A server whose model takes its time: `python -m tests.web.slow_world FOLDER SECONDS QUEUE [NAME=VALUE]...`.
+
+A name is that of a number in `web.worker`.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,9 @@ if __name__ == "__main__":
     world = build(Path(sys.argv[1]))
     world.encoder.__class__ = SlowEncoder
     world = replace(world, settings=replace(world.settings, queue=int(sys.argv[3])))
-    if len(sys.argv) > 4:
-        worker.STOP_SECONDS = float(sys.argv[4])
+    for name, _, value in (argument.partition("=") for argument in sys.argv[4:]):
+        assert hasattr(worker, name)
+        setattr(worker, name, float(value))
     listener = listen("127.0.0.1", 0)
     size = {"workers": 1, "threads": threads_for(world.settings)}
     run(loader(world), listener, size, f"port {listener.getsockname()[1]}")

@@ -28,7 +28,10 @@ STUCK = f"POST {API} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-L
 @contextmanager
 def slow_server(folder: Path, seconds: float = SECONDS, stop: float = 8) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Serve a world whose model takes its time, with room for twenty to wait; yield the process and its port."""
-    with running("-m", "tests.web.slow_world", str(folder), str(seconds), "20", str(stop)) as (process, line):
+    with running("-m", "tests.web.slow_world", str(folder), str(seconds), "20", f"STOP_SECONDS={stop}") as (
+        process,
+        line,
+    ):
         yield process, int(line.split()[-1])
 
 
@@ -64,8 +67,9 @@ def test_what_has_begun_is_answered(tmp_path: Path, number: signal.Signals) -> N
         time.sleep(SECONDS)
         tell(process, number)
         assert Counter(one.result() for one in asked) == {200: 8}
-        assert process.wait(9) == 0
+        assert stuck.recv(1000).startswith(b"HTTP/1.1 408 ")
         stuck.close()
+        assert process.wait(9) == 0
         assert said(process) == ""
 
 

@@ -20,6 +20,7 @@ OWN = {
     "_dispatched",
     "_handled",
     "_refuse",
+    "_late",
     "_let_go",
     "_discard",
     "_end",

@@ -106,7 +106,13 @@ _BY_ERROR: tuple[tuple[tuple[type[Exception], ...], Refusal], ...] = (
     ((errors.LimitRequestLine,), _LONG_LINE),
     ((errors.LimitRequestHeaders,), LONG_HEADER),
     (
-        (errors.InvalidHeader, errors.InvalidHeaderName, errors.ObsoleteFolding, errors.InvalidSchemeHeaders),
+        (
+            errors.InvalidHeader,
+            errors.InvalidHeaderName,
+            errors.ObsoleteFolding,
+            errors.InvalidSchemeHeaders,
+            errors.ConfigurationProblem,  # a header SCRIPT_NAME that is none
+        ),
         _BAD_HEADER,
     ),
     ((errors.InvalidChunkSize, errors.ChunkMissingTerminator, errors.InvalidChunkExtension), _BAD_BODY),

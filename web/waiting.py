@@ -14,7 +14,7 @@ from typing import Any
 
 from web.patience import HURRIED_RATE, REQUEST_SECONDS, STALLED_SECONDS
 
-MOST_UNSENT = 64_000_000
+MOST_BYTES = 64_000_000
 """The most bytes of answers that a worker keeps for clients that have not taken them."""
 _LOOK_SECONDS = 0.5
 
@@ -97,11 +97,12 @@ class Unsent:
     """Answers that were not taken at once: the poller sends what is left of them, and no thread waits for it.
 
     Whoever takes nothing for STALLED_SECONDS is let go, and whoever takes less than HURRIED_RATE on the whole. Where
-    all of them come to more than `most` bytes, those go first who took nothing for the longest time.
+    there are more than `most` of them, or all come to more than `most_bytes`, those go first who took nothing for the
+    longest time.
     """
 
-    def __init__(self, poller: Any, most: int, end: Callable[[Any], None]) -> None:
-        self._poller, self._most, self._end = poller, most, end
+    def __init__(self, poller: Any, most: int, end: Callable[[Any], None], most_bytes: int = MOST_BYTES) -> None:
+        self._poller, self._most, self._end, self._most_bytes = poller, most, end, most_bytes
         self._rests: dict[Any, _Rest] = {}
         self._bytes, self._looked = 0, 0.0
 
@@ -117,7 +118,7 @@ class Unsent:
             return
         self._rests[connection] = _Rest(left, now + REQUEST_SECONDS + left / HURRIED_RATE, now, then)
         self._bytes += left
-        while self._bytes > self._most:
+        while len(self._rests) > self._most or self._bytes > self._most_bytes:
             self._drop(next(iter(self._rests)))
 
     def expire(self) -> None:

@@ -38,7 +38,7 @@ from web.refusals import (
     Refusal,
     refusal_of,
 )
-from web.waiting import MOST_UNSENT, Unsent, Watched
+from web.waiting import Unsent, Watched
 
 WRITTEN_FOR = "27.0.1"
 """The release of gunicorn whose methods are overridden here: none of them is promised to stay as it is."""
@@ -103,8 +103,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def run(self) -> None:
         """Answer until a signal comes, finish what has begun, and leave the process."""
         self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end, self._late)
-        self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 4, self._end)
-        self._unsent = Unsent(self.poller, MOST_UNSENT, self._end)
+        self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 8, self._end)
+        self._unsent = Unsent(self.poller, self.worker_connections // 8, self._end)
         self._pages = Line(self.tpool, PAGE_THREADS)
         self._bodies = Line(ThreadPoolExecutor(self.cfg.threads), self.cfg.threads)
         self._spare = min(_SPARE_CONNECTIONS, self.worker_connections // 4)

@@ -51,6 +51,7 @@ def answer(port: int, sent: str) -> bytes:
         (f"{GET}\r\n", 400, "bad-header"),
         (f"{GET}Host: x\r\nHost: x\r\n\r\n", 400, "bad-header"),
         (f"{GET}Host: x\r\nno colon\r\n\r\n", 400, "bad-header"),
+        (f"{GET}Host: x\r\nSCRIPT_NAME: /elsewhere\r\n\r\n", 400, "bad-header"),
         (f"{POST}Content-Length: -1\r\n\r\n", 400, "bad-header"),
         (f"{POST}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad-header"),
         (f"{GET.replace('healthz', 'x' * 5000)}Host: x\r\n\r\n", 414, "long-line"),

@@ -71,7 +71,7 @@ def test_an_answer_goes_out_as_it_is_taken(poller: selectors.DefaultSelector) ->
     done: list[str] = []
     data = bytes(range(250)) * (LONG // 250)
     with Connection() as one:
-        unsent = Unsent(poller, 2 * LONG, ended.append)
+        unsent = Unsent(poller, 9, ended.append)
         one.sock.sendall(data)
         unsent.add(one, lambda: done.append("done"))
         taken = bytearray()
@@ -91,7 +91,7 @@ def test_who_takes_nothing_is_let_go(poller: selectors.DefaultSelector, monkeypa
     monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.0)
     ended: list[Connection] = []
     with ExitStack() as stack:
-        unsent = Unsent(poller, 9 * LONG, ended.append)
+        unsent = Unsent(poller, 9, ended.append)
         deaf, slow, gone = (stack.enter_context(Connection()) for _ in range(3))
         for one in (deaf, slow, gone):
             one.sock.sendall(bytes(LONG))
@@ -115,7 +115,7 @@ def test_who_takes_too_little_is_let_go(poller: selectors.DefaultSelector, monke
     monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.0)
     ended: list[Connection] = []
     with Connection() as one:
-        unsent = Unsent(poller, 2 * LONG, ended.append)
+        unsent = Unsent(poller, 9, ended.append)
         one.sock.sendall(bytes(LONG))
         unsent.add(one, lambda: None)
         started = time.monotonic()
@@ -127,22 +127,21 @@ def test_who_takes_too_little_is_let_go(poller: selectors.DefaultSelector, monke
         assert 0.2 < time.monotonic() - started < 2
 
 
-def test_who_took_nothing_longest_gives_way(poller: selectors.DefaultSelector) -> None:
-    """Where answers come to more bytes than are kept, whoever took some of its own stays longer."""
+@pytest.mark.parametrize(("most", "most_bytes"), [(3, 9 * LONG), (9, 3 * LONG)])
+def test_who_took_nothing_longest_gives_way(poller: selectors.DefaultSelector, most: int, most_bytes: int) -> None:
+    """Where there are too many answers, or too many bytes of them, whoever took some of its own stays longer."""
     ended: list[Connection] = []
     with ExitStack() as stack:
-        unsent = Unsent(poller, 3 * LONG, ended.append)
-        first, second, third, fourth = (stack.enter_context(Connection()) for _ in range(4))
-        for one in (first, second, third):
+        unsent = Unsent(poller, most, ended.append, most_bytes)
+        some = [stack.enter_context(Connection()) for _ in range(4)]
+        for place, one in enumerate(some):
+            if place == 3:
+                assert ended == []
+                some[0].other.recv(300_000)
+                turn(poller)
             one.sock.sendall(bytes(LONG))
             unsent.add(one, lambda: None)
-        assert ended == []
-        first.other.recv(300_000)
-        turn(poller)
-        for one in (fourth,):
-            one.sock.sendall(bytes(2 * LONG))
-            unsent.add(one, lambda: None)
-        assert ended == [second, third]
+        assert ended == [some[1]]
 
 
 def test_a_closed_connection_is_no_trouble(poller: selectors.DefaultSelector) -> None:
@@ -151,5 +150,5 @@ def test_a_closed_connection_is_no_trouble(poller: selectors.DefaultSelector) ->
     with Connection() as one:
         one.sock.sendall(bytes(LONG))
         one.sock.close()
-        Unsent(poller, LONG, ended.append).add(one, lambda: None)
+        Unsent(poller, 9, ended.append).add(one, lambda: None)
         assert ended == [one]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import click
 
-from indexer.library import Reject
+from indexer.listing import Reject
 from indexer.progress import say
 from indexer.workplace import interrupted_by_sigterm, workplace
 from recommender.catalogue import Catalogue

@@ -1,9 +1,9 @@
 """A library: a folder of pictures, read into entries with their labels, and rejects with their reasons.
 
 Decoding is nearly all of the work, and it is done once: a scan that is given what an earlier one found out decodes only
-what is new or changed. Labels and duplicates are judged anew each time, by the same rules. Not here: where it is
-remembered (`recommender.catalogue`), the tables' rows (`tables`), decoding (`recommender.images`), near-duplicates
-(`split`), vectors (`embed`).
+what is new or changed. Labels and duplicates are judged anew each time, by the same rules. Not here: which files
+count by their names (`listing`), where it is remembered (`recommender.catalogue`), the tables' rows (`tables`),
+decoding (`recommender.images`), near-duplicates (`split`), vectors (`embed`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import time
-import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 from typing import Self
 
+from indexer.listing import LAYOUT, STORABLE_NS, File, Listing, Reject, changed_ns, list_pictures, printable
 from indexer.tables import Tables, read_tables
 from recommender.catalogue import FileRow
 from recommender.errors import BadLibrary, InvalidImage
@@ -32,8 +30,6 @@ from recommender.images import Limits, decode, perceptual_hash, picture_id
 from recommender.labels import Hierarchy
 from recommender.types import Character, DecodedImage, PictureId
 
-LAYOUT = "<show>/<character>/<any name>.{jpg,jpeg,png,webp,gif,bmp}"
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 LIBRARY_LIMITS = Limits(min_side=32)
 """A stored picture with a shorter side than this is an icon or a scrap; a query may be one."""
 MAX_THREADS = 8
@@ -43,14 +39,6 @@ EXAMINATION = 1
 RACY_NS = 2_000_000_000
 """A file that was changed less than this before it was examined may have been changed again without its time telling:
 FAT counts in steps of two seconds. Git calls such files racy (git-scm.com/docs/racy-git)."""
-
-_ENDINGS = tuple(sorted(EXTENSIONS))
-_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
-"""What systems leave in folders, in lower case. Names that begin with a dot are left out as well."""
-_TABLES = frozenset({"shows.csv", "characters.csv"})
-_CHARACTER_DEPTH = 3
-_STORABLE_NS = 2**63 - 1
-"""Databases count no further, some file systems do: to the year 2262."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +53,6 @@ class Entry:
     format: str
     bytes: int
     perceptual_hash: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A picture that is left out, and why. Bytes of `path` that are not UTF-8 appear as escapes.
-
-    A folder that cannot be looked into stands for as many `pictures` as were known in it, and for one at least.
-    """
-
-    path: str
-    reason: str
-    pictures: int = 1
 
 
 @dataclass(frozen=True)
@@ -114,36 +90,6 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """A file as its folder's listing shows it, without its being opened."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-
-@dataclass
-class _Listing:
-    """The files of a library before any is opened, and where those really are that lie behind followed links.
-
-    `closed` says of folders, by path, why they cannot be looked into. The folder `without`, wherever it lies, is not.
-    """
-
-    home: Path
-    follow_links: bool
-    without: os.stat_result | None = None
-    pictures: list[_File] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    links: dict[str, Path] = field(default_factory=dict)
-    closed: dict[str, str] = field(default_factory=dict)
-
-    def is_left_out(self, item: os.DirEntry[str]) -> bool:
-        """Tell whether a folder, or what a link to one leads to, is the one to be left out."""
-        return self.without is not None and os.path.samestat(item.stat(), self.without)
-
-
-@dataclass(frozen=True, slots=True)
 class _Examined:
     """A usable picture: what is known about its file, and its pixels where it was decoded for that."""
 
@@ -167,7 +113,7 @@ class _Memory:
         rows = files.values()
         return cls(rules, files, {row.picture: row for row in rows}, frozenset(row.size for row in rows))
 
-    def unchanged(self, file: _File) -> FileRow | None:
+    def unchanged(self, file: File) -> FileRow | None:
         """Return the row of a file that is beyond doubt the one that was examined."""
         row = self.files.get(file.path)
         if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns):
@@ -181,7 +127,7 @@ class _Memory:
 
 def in_doubt(known: Mapping[str, FileRow]) -> dict[str, FileRow]:
     """Return what is known such that every file will be read and hashed again, whatever its size and time say."""
-    return {path: replace(row, checked=-_STORABLE_NS) for path, row in known.items()}
+    return {path: replace(row, checked=-STORABLE_NS) for path, row in known.items()}
 
 
 def scan(  # noqa: PLR0913 - all but the folder may be left out
@@ -256,23 +202,23 @@ def require_library(root: Path, without: Path | None = None) -> Names:
     return Names(Counter(labels), tuple(listing.rejects))
 
 
-def _survey(root: Path, *, follow_links: bool = False, without: Path | None = None) -> tuple[Tables, _Listing]:
+def _survey(root: Path, *, follow_links: bool = False, without: Path | None = None) -> tuple[Tables, Listing]:
     """Read the tables and the names of the files. Raises BadLibrary."""
     if not root.is_dir():
         raise BadLibrary(f"{root} {'is not a folder' if root.exists() else 'does not exist'}: name a folder {LAYOUT}")
     home = without.stat() if without and without.exists() else None
     if home and os.path.samestat(home, root.stat()):
         raise BadLibrary(f"{root} is the home, where Sokkuri keeps its own files: name a folder {LAYOUT}")
-    return read_tables(root), _list(root, _Listing(root.resolve(), follow_links, home))
+    return read_tables(root), list_pictures(root, Listing(root.resolve(), follow_links, home))
 
 
-def _count_closed(listing: _Listing, known: Mapping[str, FileRow]) -> tuple[FileRow, ...]:
+def _count_closed(listing: Listing, known: Mapping[str, FileRow]) -> tuple[FileRow, ...]:
     """Make a reject of each folder that cannot be looked into, for all pictures known in it, and return their rows."""
     lost: list[FileRow] = []
     for folder, reason in listing.closed.items():
         rows = [row for path, row in known.items() if path.startswith(f"{folder}/")]
         told = f"{reason}, nor can the {len(rows)} pictures that were known in it" if rows else reason
-        listing.rejects.append(Reject(_printable(folder), told, max(1, len(rows))))
+        listing.rejects.append(Reject(printable(folder), told, max(1, len(rows))))
         lost += rows
     return tuple(lost)
 
@@ -303,7 +249,7 @@ def _judge(row: FileRow, character: Character, kept: Mapping[PictureId, Entry]) 
     return Entry(row.picture, path, character, row.width, row.height, row.format, row.size, row.perceptual_hash)
 
 
-def _examine_all(root: Path, files: Sequence[_File], limits: Limits, memory: _Memory) -> Iterator[_Examined | Reject]:
+def _examine_all(root: Path, files: Sequence[File], limits: Limits, memory: _Memory) -> Iterator[_Examined | Reject]:
     """Yield what is known about each file, in their order. Only those are opened whose row may no longer hold."""
     rows = [memory.unchanged(file) for file in files]
     doubtful = (file.path for file, row in zip(files, rows, strict=True) if row is None)
@@ -338,7 +284,7 @@ def _examine(root: Path, path: str, limits: Limits, memory: _Memory) -> _Examine
     checked = time.time_ns()
     try:
         with open_regular(root / path) as file:
-            mtime_ns = _mtime_ns(os.fstat(file.fileno()))
+            mtime_ns = changed_ns(os.fstat(file.fileno()))
             data = file.read(limits.max_bytes + 1)
         if row := memory.same_content(data):
             return _Examined(replace(row, path=path, mtime_ns=mtime_ns, checked=checked))
@@ -360,144 +306,3 @@ def _examine(root: Path, path: str, limits: Limits, memory: _Memory) -> _Examine
         perceptual_hash=perceptual_hash(image),
     )
     return _Examined(row, image)
-
-
-def _mtime_ns(status: os.stat_result) -> int:
-    """Return when a file was last changed, in nanoseconds since 1970, as far as that can be stored."""
-    return max(-_STORABLE_NS, min(status.st_mtime_ns, _STORABLE_NS))
-
-
-def _list(root: Path, listing: _Listing) -> _Listing:
-    """Find the pictures of a library by name and place, sorted by path. Raises BadLibrary where there are none."""
-    folders = [""]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(root / folder) as items:
-                found = [item for item in items if not _is_litter(item.name)]
-        except OSError as error:
-            if not folder:
-                raise BadLibrary(f"{root} cannot be read: {error.strerror}") from error
-            listing.closed[folder] = f"the folder cannot be read ({error.strerror})"
-            continue
-        inside = [name for item in found if (name := _place(item, folder, listing))]
-        if folder.count("/") + bool(folder) < _CHARACTER_DEPTH - 1:
-            _check_case(root / folder, inside)
-        folders += inside
-    if not listing.pictures:
-        odd = [*listing.rejects, *(Reject(folder, reason) for folder, reason in listing.closed.items())]
-        stray = [f"; {reject.path} does not count: {reject.reason}" for reject in odd[:1]]
-        raise BadLibrary(f"{root} holds no picture in the layout {LAYOUT}{''.join(stray)}")
-    listing.pictures.sort(key=attrgetter("path"))
-    return listing
-
-
-def _place(item: os.DirEntry[str], folder: str, listing: _Listing) -> str:
-    """Put a file of `folder` where it belongs in the listing; of a folder that is to be looked into return the path."""
-    path = f"{folder}/{item.name}" if folder else item.name
-    if _is_plain(item, path, listing):
-        try:
-            status = item.stat()
-        except OSError as error:  # it was there when the folder was read
-            listing.rejects.append(Reject(path, f"the file cannot be read: {error.strerror or error}"))
-        else:
-            listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
-        return ""
-    if folder in listing.links:
-        listing.links[path] = listing.links[folder] / item.name
-    is_folder = _is_folder(item)
-    if _is_closed(item, path, is_folder=is_folder):
-        listing.closed[path] = "the link leads nowhere, and what it stood for cannot be read"
-    elif not is_folder and not item.name.lower().endswith(_ENDINGS):
-        if path not in _TABLES:
-            listing.ignored.append(_printable(path))
-    elif reason := _objection(item, path, listing):
-        listing.rejects.append(Reject(_printable(path), reason))
-    elif is_folder:
-        return "" if listing.is_left_out(item) else path
-    else:
-        status = item.stat()  # known since `_objection` asked for it: the file system is not asked twice
-        listing.pictures.append(_File(path, status.st_size, _mtime_ns(status)))
-    return ""
-
-
-def _is_plain(item: os.DirEntry[str], path: str, listing: _Listing) -> bool:
-    """Tell whether nothing can be wrong with an item but its content, as with nearly all: this has to be quick."""
-    return (
-        item.is_file(follow_symlinks=False)
-        and path.isascii()
-        and path.lower().endswith(_ENDINGS)
-        and path.count("/") + 1 >= _CHARACTER_DEPTH
-        and not listing.links
-    )
-
-
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # links that run in a circle
-        return False
-
-
-def _is_closed(item: os.DirEntry[str], path: str, *, is_folder: bool) -> bool:
-    """Tell whether an item is a link, in the place of a folder, to what is not there: a volume that is not mounted."""
-    if is_folder or path.count("/") + 1 >= _CHARACTER_DEPTH or path in _TABLES or not item.is_symlink():
-        return False
-    try:
-        return not Path(item.path).exists()
-    except OSError:  # links that run in a circle
-        return True
-
-
-def _objection(item: os.DirEntry[str], path: str, listing: _Listing) -> str:
-    """Say why a picture or folder is left out without being opened; empty where nothing speaks against it."""
-    if _printable(path) != path:
-        return "the name is not valid UTF-8: rename it"
-    try:
-        if item.is_symlink() and (reason := _link_objection(item, path, listing)):
-            return reason
-        is_file = stat.S_ISREG(item.stat().st_mode)
-    except (OSError, RuntimeError):  # RuntimeError is how Path tells of links that run in a circle before Python 3.13
-        return "the file is gone, or is a link that leads nowhere"
-    if item.is_dir():
-        return ""
-    if path.count("/") + 1 < _CHARACTER_DEPTH:
-        return "it lies in no character's folder: move it to <show>/<character>/"
-    # Opening a named pipe would wait for ever.
-    return "" if is_file else "it is not a regular file"
-
-
-def _link_objection(link: os.DirEntry[str], path: str, listing: _Listing) -> str:
-    """Say why a link is not followed; where it is and leads out of the library, note where to."""
-    target = Path(link.path).resolve(strict=True)
-    if target.is_relative_to(listing.home):
-        return "a link to a folder is not followed: its pictures count where they lie" if link.is_dir() else ""
-    if not listing.follow_links:
-        return "a link that leads out of the library is not followed: copy what it leads to, or give --follow-links"
-    if link.is_dir() and (listing.home.is_relative_to(target) or target in listing.links.values()):
-        return "a link that leads in a circle, or where another one leads, is not followed"
-    listing.links[path] = target
-    return ""
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LITTER
-
-
-def _printable(path: str) -> str:
-    r"""Show the bytes of a file name that are not UTF-8 as \x escapes; any other name comes back as it is."""
-    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _check_case(folder: Path, paths: Iterable[str]) -> None:
-    """Refuse folders that some file systems, and most people, take for one."""
-    seen: dict[str, str] = {}
-    for name in sorted(path.rpartition("/")[2] for path in paths):
-        other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
-        if other != name:
-            what = (
-                "letter case"
-                if unicodedata.normalize("NFC", name) != unicodedata.normalize("NFC", other)
-                else ("how their accents are encoded (Unicode normalisation)")
-            )
-            raise BadLibrary(f"{folder}: the folders {other} and {name} differ only in {what}: merge or rename one")

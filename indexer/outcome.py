@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from indexer.drift import Drift
-from indexer.library import Reject
+from indexer.listing import Reject
 from recommender.catalogue import PictureRow
 from recommender.errors import BuildError
 from recommender.settings import Settings

@@ -19,7 +19,8 @@ from indexer.changes import Changes
 from indexer.drift import measure_drift
 from indexer.embed import EmbeddingTable, Projected, kept
 from indexer.embedder import Embedder
-from indexer.library import LIBRARY_LIMITS, Entry, Library, Reject, in_doubt, scan
+from indexer.library import LIBRARY_LIMITS, Entry, Library, in_doubt, scan
+from indexer.listing import Reject
 from indexer.outcome import Gone, Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked

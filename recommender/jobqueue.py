@@ -90,7 +90,8 @@ class JobQueue:
         `start()` must be called in the main thread, and sets handlers of signals: set others after it. It looks again
         after a file that was locked or damaged, and says nothing of it: whoever watches the jobs meets the same error.
         """
-        logging.getLogger("huey.consumer.Worker").addFilter(_no_trouble_of_the_file)
+        for part in ("Worker", "Scheduler"):
+            logging.getLogger(f"huey.consumer.{part}").addFilter(_no_trouble_of_the_file)
         return Consumer(
             self._huey, workers=1, periodic=False, max_delay=LONGEST_POLL, scheduler_interval=60, worker_type="thread"
         )

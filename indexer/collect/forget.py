@@ -23,7 +23,7 @@ from indexer.collect.journal import FOLDER, Journal, copies_of, mentions
 from indexer.collect.keep import further_addresses, remove_picture, rows_of_sidecars, sidecar_of
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
-from indexer.library import EXTENSIONS
+from indexer.listing import EXTENSIONS
 from indexer.publishing import write_checked
 from indexer.renewal import Renewed
 from indexer.workplace import now

@@ -21,7 +21,7 @@ from indexer.collect.answers import LONGEST_ADDRESS
 from indexer.collect.credits import Credit, credit_of_figure, credit_of_object, credit_of_page, linked_data, within
 from indexer.collect.manners import AGENT, FOLLOWS_NOT, KEEPS_OUT, directives
 from indexer.collect.sources import Source
-from indexer.library import EXTENSIONS
+from indexer.listing import EXTENSIONS
 
 ICON_SIDE = 48
 """A picture that its page shows smaller than this, in CSS pixels, is an icon, an emoji or a tracking pixel."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.library import Library, Names, Reject
+from indexer.library import Library, Names
+from indexer.listing import Reject
 from indexer.samples import Samples
 from indexer.split import HELD_OUT
 from indexer.training.projecting import wanted_dimension

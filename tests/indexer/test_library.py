@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import indexer.library
+import indexer.listing
 from indexer.library import LIBRARY_LIMITS, Entry, Library, scan
 from recommender.catalogue import FileRow
 from recommender.errors import BadLibrary
@@ -280,7 +281,7 @@ def test_a_picture_that_vanishes_while_its_folder_is_listed_is_a_reject(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that is deleted between the reading of its folder and the look at its size stops nothing either."""
-    is_plain = indexer.library._is_plain
+    is_plain = indexer.listing._is_plain
 
     def then_deleted(item: os.DirEntry[str], path: str, listing: Any) -> bool:
         plain = is_plain(item, path, listing)
@@ -288,7 +289,7 @@ def test_a_picture_that_vanishes_while_its_folder_is_listed_is_a_reject(
             Path(item.path).unlink()
         return plain
 
-    monkeypatch.setattr(indexer.library, "_is_plain", then_deleted)
+    monkeypatch.setattr(indexer.listing, "_is_plain", then_deleted)
     library = scan(root)
     assert len(library.entries) == 3
     assert [(one.path, "No such file" in one.reason) for one in library.rejects] == [("one-piece/zoro/c.webp", True)]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import indexer.library
+from indexer.listing import list_pictures
 from indexer.outcome import Held
 from indexer.reindex import rollback
 from indexer.workplace import workplace
@@ -269,14 +270,14 @@ def test_a_file_that_grows_is_read_again(home: Home) -> None:
 def test_a_picture_that_vanishes_stops_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deleted between scan and read, it is a reject of this run and removed in the next."""
     file = home.put("show-0/hero-0/gone.png", picture(70_030))
-    listed = indexer.library._list
+    listed = list_pictures
 
     def deleting(*arguments: Any) -> Any:
         found = listed(*arguments)
         file.unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr(indexer.library, "_list", deleting)
+    monkeypatch.setattr("indexer.library.list_pictures", deleting)
     (reject,) = home.reindex().rejects
     assert reject.path == "show-0/hero-0/gone.png"
     assert "No such file" in reject.reason

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from indexer.drift import Drift
-from indexer.library import Reject
+from indexer.listing import Reject
 from indexer.outcome import Gone, ReindexReport
 from recommender.catalogue import Catalogue, FileRow
 from recommender.jobs import OPTIONS, Jobs

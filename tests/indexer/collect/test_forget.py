@@ -24,7 +24,8 @@ from indexer.collect.report import SourceReport
 from indexer.collect.sources import read_sources
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
-from indexer.library import Reject, scan
+from indexer.library import scan
+from indexer.listing import Reject
 from indexer.reindex import without_forgotten
 from indexer.workplace import workplace
 from recommender.catalogue import Catalogue, CollectedRow

@@ -56,7 +56,7 @@ def test_every_override_overrides() -> None:
 
 
 def test_the_arbiter_overrides_what_its_signals_call() -> None:
-    """gunicorn calls `handle_<name of the signal>`, and queues a signal that comes while it stops."""
+    """The arbiter calls `handle_<name of the signal>`, and queues a signal that comes while it stops."""
     for name in vars(PatientArbiter):
         assert name.startswith("__") or callable(getattr(Arbiter, name)), name
     assert {"handle_hup", "handle_int", "handle_quit", "handle_usr2", "init_signals"} <= set(vars(PatientArbiter))

@@ -45,12 +45,13 @@ WRITTEN_FOR = "27.0.1"
 PAGE_THREADS = 16
 """Threads for requests without a body, beside those that gunicorn is told of."""
 BODY_LINE = 128
-"""How many requests with a body may stand in line for a thread before the next is refused."""
+"""How many requests with a body may stand in line for a thread before the next is refused; fewer with few files."""
 STOP_SECONDS = 8.0
 """How long a worker that is told to stop lets requests take that have begun."""
 LAST_SECONDS = 1.0
 """How long after that who still stands in line may take to be refused; then the worker ends whatever is left."""
 _SPARE_CONNECTIONS = 64
+"""How many connections are kept free where that is possible, for those who come next."""
 _DEAF_SECONDS = 1.0
 _HASTE_SECONDS = 0.2
 _LONGEST_FAREWELL = 262_144
@@ -107,6 +108,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._unsent = Unsent(self.poller, self.worker_connections // 8, self._end)
         self._pages = Line(self.tpool, PAGE_THREADS)
         self._bodies = Line(ThreadPoolExecutor(self.cfg.threads), self.cfg.threads)
+        self._most_bodies = min(self._bodies.threads + BODY_LINE, self.worker_connections // 2)
         self._spare = min(_SPARE_CONNECTIONS, self.worker_connections // 4)
         self.max_keepalived = self.worker_connections - self._spare
         self._deaf_until = 0.0
@@ -128,6 +130,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self.wait_for_and_dispatch_events(timeout=1.0 if self.alive else _HASTE_SECONDS)
         self.murder_keepalived()
         self.murder_pending()
+        while self.nr_conns > self.worker_connections - self._spare and self._one_gave_way():
+            pass
 
     def _refuse_connections(self) -> None:
         """Take those that are connected already, and close our side: whoever comes now is refused at once."""
@@ -162,23 +166,20 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             if error.errno not in OUT_OF_FILES:
                 raise
             self._notes.add("No more open files: the oldest connections that wait give way (`ulimit -n` has the limit)")
-            if not (self._leaving.drop_oldest() or self._arriving.drop_oldest() or self._end_kept()):
+            if not self._one_gave_way():
                 self._deaf_until = monotonic() + _DEAF_SECONDS
+
+    def _one_gave_way(self) -> bool:
+        """End a connection that waits, the oldest of those that are missed least; tell whether there was one."""
+        return self._leaving.drop_oldest() or self._end_kept() or self._arriving.drop_oldest()
 
     def _end_kept(self) -> bool:
         """End the connection that was kept for its next request for the longest time; tell whether there was one."""
         for conn in islice(self.keepalived_conns, 1):
             conn.timeout = 0.0
-            super().murder_keepalived()
+            self.murder_keepalived()
             return True
         return False
-
-    def murder_keepalived(self, force: bool = False) -> None:
-        """End what was kept for a next request for long enough, and the oldest of it where room gets scarce."""
-        excess = self.nr_conns - self.worker_connections + self._spare
-        for conn in islice(self.keepalived_conns, max(0, excess)):
-            conn.timeout = 0.0
-        super().murder_keepalived(force)
 
     def enqueue_req(self, conn: Any) -> None:
         """Collect the header of the next request of a connection; gunicorn would give it a thread now."""
@@ -252,7 +253,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if conn in self._arriving:
             self._arriving.take(conn)
         line = self._bodies if _BODY.search(header, 0, end + 2) else self._pages
-        if line is self._bodies and line.requests >= line.threads + BODY_LINE:
+        if line is self._bodies and line.requests >= self._most_bodies:
             self._refuse(conn, LINE_FULL)
         else:
             line.requests += 1

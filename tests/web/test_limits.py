@@ -71,6 +71,21 @@ def test_more_connections_than_files(server: tuple[int, int]) -> None:
 
 
 @pytest.mark.slow
+def test_uploads_do_not_take_all_connections(server: tuple[int, int]) -> None:
+    """Where there are few connections, uploads that stall and clients that say nothing leave some to others."""
+    _, port = server
+    head = f"POST {API} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 999\r\n\r\nab".encode()
+    with ExitStack() as stack:
+        for place in range(120):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            if place % 2:
+                connection.sendall(head)
+        started = time.monotonic()
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.slow
 def test_files_run_out(server: tuple[int, int]) -> None:
     """Where others take the files that were to be a worker's, it lets those go that wait, and goes on."""
     worker, port = server

@@ -18,6 +18,7 @@ OWN = {
     "_turn",
     "_refuse_connections",
     "_finish",
+    "_one_gave_way",
     "_end_kept",
     "_collect",
     "_dispatched",

@@ -21,25 +21,27 @@ from indexer.embed import EmbeddingTable, Projected, kept
 from indexer.embedder import Embedder
 from indexer.library import LIBRARY_LIMITS, Entry, Library, in_doubt, scan
 from indexer.listing import Reject
+from indexer.marks import unmark
 from indexer.outcome import Gone, Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
 from indexer.renewal import Source, with_vectors
 from indexer.split import Vectors
 from indexer.stopwatch import Stopwatch
+from indexer.strangers import unknown_snapshots
 from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, FileRow, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
-from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
+from recommender.errors import BadLibrary, Corrupt, NoSnapshot
 from recommender.images import Limits
 from recommender.indexes.building import IndexOptions, read_report
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
 from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot
-from recommender.types import DecodedImage, PictureId, SnapshotInfo
+from recommender.types import DecodedImage, PictureId
 
 FORGOTTEN = "forgotten on demand"
 TOLD = ("how", "why", "kind", "key", "recall10", "latency_ms", "bytes_per_vector", "build_seconds", "moved")
@@ -106,6 +108,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         found = _Found.of(library, catalogue.pictures())
         source = _source(table, backbone.space, model)
         report = _report(model, backbone, found, embedder.embedded, clock)
+        for line in unknown_snapshots(settings, catalogue):
+            say(line)
         snapshots = settings.home / "snapshots"
         with ExitStack() as opened:
             with clock.stage("comparing"):
@@ -119,6 +123,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
                 info = write_checked(snapshots, content)
         with clock.stage("publishing"):
             catalogue.publish(info, found.rows, same_pictures=found.changes.none)
+            unmark(snapshots / info.id)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
 
@@ -310,37 +315,3 @@ def rows_of(library: Library) -> LibraryRows:
         characters=library.hierarchy.characters,
         pictures=tuple(map(row, library.entries)),
     )
-
-
-def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:
-    """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one that is whole.
-
-    Raises NotFound, or Corrupt where the one that is named is damaged, or all that are older.
-    """
-    known = catalogue.snapshots()
-    published = catalogue.published()
-    if snapshot is None:
-        older = [info for info in known if info.id < published.id]
-        if not older:
-            raise NotFound(f"there is no snapshot older than {published.id}: `sokkuri snapshots` lists them")
-        chosen = _newest_whole(settings, older)
-    else:
-        named = [info for info in known if info.id == snapshot]
-        if not named:
-            raise NotFound(f"there is no snapshot {snapshot!r}: `sokkuri snapshots` lists them")
-        chosen = named[0]
-        open_snapshot(settings.home / "snapshots" / chosen.id, chosen.digest)
-    catalogue.republish(chosen.id)
-    return chosen
-
-
-def _newest_whole(settings: Settings, snapshots: Sequence[SnapshotInfo]) -> SnapshotInfo:
-    """Return the first that is whole, and tell of those that are passed over. Raises Corrupt where none is."""
-    for info in snapshots:
-        try:
-            open_snapshot(settings.home / "snapshots" / info.id, info.digest)
-        except Corrupt as error:
-            say(f"{info.id} is passed over: {error}")
-        else:
-            return info
-    raise Corrupt("no older snapshot is whole: run `sokkuri reindex LIBRARY` to build one anew")

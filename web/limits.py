@@ -15,7 +15,7 @@ CONNECTIONS = 2_048
 OWN_FILES = 256
 """Files that the rest of a worker may have open: pictures, catalogue, snapshot."""
 LEAST_OWN_FILES = 96
-"""The same where files are few: half of those that there are, but so many. At rest a worker has about thirty open."""
+"""The same where files are few: half of those that there are, but so many. At rest a worker has fourteen open."""
 LEAST_FILES = 128
 """With fewer open files a server would not be worth starting."""
 OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))

@@ -86,6 +86,10 @@ def _cut_off(name: str) -> Unreadable:
     return Unreadable(f"the {name} file is damaged or cut off: save or download the picture again")
 
 
+def _endless(name: str) -> Unreadable:
+    return Unreadable(f"the {name} file has more than {MAX_PARTS:,} parts, most of them no picture: save it again")
+
+
 _ORIENTATION = 0x0112
 
 
@@ -136,6 +140,8 @@ def _jpeg(data: bytes) -> Container:
             exif = exif or data[start + 4 : position]
         elif code not in _NOTES:
             kept.append(data[start:position])
+    else:
+        raise _endless("JPEG")
     raise _cut_off("JPEG")
 
 
@@ -164,7 +170,7 @@ def _end_of_scans(data: bytes, position: int) -> int:
         scans += code == _SOS
         if scans > MAX_SCANS:
             raise TooLarge(f"the JPEG has more than {MAX_SCANS} scans: save the picture again as an ordinary JPEG")
-    raise _cut_off("JPEG")
+    raise _endless("JPEG")
 
 
 def _png(data: bytes) -> Container:
@@ -184,6 +190,8 @@ def _png(data: bytes) -> Container:
             kept.append(chunk)
         elif kind == b"eXIf":
             exif = chunk[8:-4]
+    else:
+        raise _endless("PNG")
     raise _cut_off("PNG")
 
 
@@ -208,6 +216,8 @@ def _gif(data: bytes) -> Container:
             # Of the graphic control only the transparent colour: disposal is about the frames that follow.
             kept.append(bytes((0x21, 0xF9, 4, data[position + 3] & 1, 0, 0, data[position + 6], 0)))
         position = _after_blocks(data, position + 2)
+    else:
+        raise _endless("GIF")
     raise _cut_off("GIF")
 
 

@@ -100,4 +100,4 @@ class Gate:
 
     def _gone(self) -> Abandoned:
         self.abandoned += 1
-        return Abandoned("whoever asked hung up before the picture was looked at: nothing was done")
+        return Abandoned("whoever asked hung up, or the server is stopping: nothing was done")

@@ -31,7 +31,7 @@ MAX_PORT = 65_535
 GUNICORN: dict[str, Any] = {
     "backlog": BACKLOG,
     "timeout": 60,  # a worker whose main thread is silent for so long is replaced
-    "graceful_timeout": 10,  # requests in progress get this long after SIGTERM
+    "graceful_timeout": 12,  # a worker that is told to stop and has not ended by itself by then is killed
     "keepalive": 5,
     "loglevel": "warning",
     "accesslog": None,
@@ -41,7 +41,7 @@ GUNICORN: dict[str, Any] = {
 
 @click.command(epilog="\b\nExamples:\n  sokkuri serve\n  sokkuri serve --host 0.0.0.0 --port 8080 --workers 2")
 @home_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; :: is all of them.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, MAX_PORT), help="0 takes a free one.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 def serve(home: Path | None, host: str, port: int, workers: int) -> None:
@@ -91,7 +91,11 @@ def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int]
     # gunicorn reads its class settings when it is imported, so this is for the process that serves, not for `web`.
     from gunicorn.app.base import BaseApplication
 
-    from web.worker import PatientWorker, connections_that_fit
+    from web.arbiter import PatientArbiter
+    from web.limits import connections_that_fit
+    from web.worker import PatientWorker
+
+    connections = connections_that_fit()
 
     class Application(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         """gunicorn without its command line and its configuration files."""
@@ -99,7 +103,7 @@ def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int]
         def load_config(self) -> None:
             options = GUNICORN | size | {"worker_class": PatientWorker}
             options |= {"post_fork": _forked, "post_worker_init": _starter(greeting)}
-            options["worker_connections"] = connections_that_fit()
+            options["worker_connections"] = connections
             # The descriptor belongs to gunicorn from here on, which closes it once it has its own.
             options["bind"] = f"fd://{listener.detach()}"
             for name, value in options.items():
@@ -107,6 +111,9 @@ def run(load: Callable[[], Flask], listener: socket.socket, size: dict[str, int]
 
         def load(self) -> Flask:
             return load()
+
+        def run(self) -> None:
+            PatientArbiter(self).run()
 
     Application().run()
 
@@ -142,7 +149,9 @@ def _starter(greeting: str) -> Callable[[Any], None]:
 
 def _listener(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    # "::" is every address of the machine: those of IPv4 too, which otherwise only a setting of the system decides.
+    both = address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 def _suggestion(host: str, port: int) -> str:

@@ -14,10 +14,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 from werkzeug.wsgi import ClosingIterator, get_input_stream
 
-from web.patience import STALLED_SECONDS
+from web.patience import STALLED_SECONDS, PatientSocket, TooSlow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,27 +45,42 @@ class DrainedRequests:
         connection = environ.get("gunicorn.socket")
         if connection is not None:
             connection.settimeout(STALLED_SECONDS)
-        body = Body(get_input_stream(environ))
+        body = Body(get_input_stream(environ), connection)
         # From here on the end of the body is the end of the stream, whatever the server: reading on is safe.
         environ["wsgi.input"], environ["wsgi.input_terminated"] = body, True
-        return ClosingIterator(self._application(environ, start_response), partial(drain, body, connection))
+        return ClosingIterator(self._application(environ, start_response), partial(_drained, body, connection))
+
+
+def _drained(body: Body, connection: socket.socket | None) -> None:
+    """Drain a body, unless its client took too long, or was never told to send it."""
+    if not body.ended and not getattr(connection, "owes_continue", False):
+        drain(body, connection)
 
 
 class Body(io.RawIOBase):
-    """The body of a request, whose errors are the client's: a wrong chunk of it is a BadRequest (RFC 9112, 7.1)."""
+    """The body of a request, whose errors are the client's: a wrong chunk of it is a BadRequest (RFC 9112, 7.1).
 
-    def __init__(self, body: IO[bytes]) -> None:
-        self._body = body
+    A client that waits to be told to send it is told so when it is first read. `ended` tells that no more will come.
+    """
+
+    def __init__(self, body: IO[bytes], connection: socket.socket | None = None) -> None:
+        self._body, self._connection = body, connection
+        self.ended = False
 
     def readable(self) -> bool:
         """Say that it can be read."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read as much as fits, or less. Raises BadRequest."""
+        """Read as much as fits, or less. Raises BadRequest, or RequestTimeout for a client that is too slow."""
+        if isinstance(self._connection, PatientSocket):
+            self._connection.proceed()
         view = memoryview(buffer).cast("B")
         try:
             piece = self._body.read(len(view))
+        except TooSlow as slow:
+            self.ended = True
+            raise RequestTimeout(slow.strerror) from None
         except ParseException:
             raise BadRequest(
                 "the body is not what `Transfer-Encoding: chunked` promises: each piece needs its length in "

@@ -64,6 +64,7 @@ PROBLEMS = {
         Problem("unauthorized", 401, "A token is needed", "Whoever runs the server has set it and can tell it."),
         Problem("not-found", 404, "There is no such thing", "The address is wrong, or what it named was removed."),
         Problem("method-not-allowed", 405, "The method is not possible here", "The header Allow lists those that are."),
+        Problem("too-slow", 408, "The request came too slowly", "It, or a pause in it, took longer than is waited."),
         Problem(
             "conflict", 409, "This does not go with what is there", "Another job is at work, or this one has ended."
         ),
@@ -137,6 +138,7 @@ _FAMILIES: tuple[tuple[type[SokkuriError], str], ...] = (
 _BY_STATUS = {problem.status: problem for problem in reversed(PROBLEMS.values())}
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _OWN_WORDS = {
+    400: "the request is cut off, or its body is not what the address expects",
     404: "there is nothing at this address: / is the page and /api/docs lists the rest",
     500: "something went wrong on the server and was logged: try again, or tell whoever runs it",
 }

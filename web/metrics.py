@@ -36,7 +36,7 @@ class Metrics:
         )
         self._unread = Counter(
             "sokkuri_refused_unread",
-            "Requests that were refused before the application saw them, by HTTP status and reason.",
+            "Requests that were refused and that the application never saw, by HTTP status and reason.",
             ["status", "reason"],
             registry=self._registry,
         )

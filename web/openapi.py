@@ -120,6 +120,7 @@ _IN_PATH = {
 _ERRORS = {
     400: "an unreadable picture or a bad parameter",
     404: "no such show, character or picture",
+    408: "a request that takes too long to arrive",
     413: "too many bytes or pixels",
     415: "not a supported picture format",
     422: "JSON of the wrong shape",
@@ -194,7 +195,7 @@ DOCUMENT: Json = {
     },
     "paths": {
         _RECOMMEND: {
-            "post": _operation(_RECOMMEND, _ASK, _json("Recommendations"), (400, 413, 415, 422, 503), _FILTERS)
+            "post": _operation(_RECOMMEND, _ASK, _json("Recommendations"), (400, 408, 413, 415, 422, 503), _FILTERS)
             | {"requestBody": _UPLOAD}
         },
         **{

@@ -96,6 +96,7 @@ _ERRORS = {
     400: "a body that is no JSON, or a parameter, of which there is none",
     401: "no token, or a wrong one",
     404: "no such job",
+    408: "a request that takes too long to arrive",
     409: "another job is queued or running, or this one has ended",
     413: "too many bytes",
     415: "a body that is not application/json",
@@ -140,7 +141,7 @@ PATHS: Json = {
             _operation(
                 "Start a reindex in a worker, one at a time",
                 "Job",
-                (400, 401, 409, 413, 415, 422, 503),
+                (400, 401, 408, 409, 413, 415, 422, 503),
                 requestBody=_WANTED,
             )
         ),

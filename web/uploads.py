@@ -19,12 +19,14 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from flask import Request
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import (
     BadRequest,
     RequestEntityTooLarge,
     UnprocessableEntity,
     UnsupportedMediaType,
 )
+from werkzeug.wsgi import LimitedStream
 
 from recommender.errors import Busy, TooLarge, Unreadable
 
@@ -153,8 +155,7 @@ def read_body(request: Request, most: int) -> bytes:
 
 
 def _from_form(request: Request, max_bytes: int) -> bytes:
-    request.max_content_length = max_bytes + FORM_OVERHEAD
-    pictures = request.files.getlist(FIELD)
+    pictures = _files(request, max_bytes + FORM_OVERHEAD).getlist(FIELD)
     if len(pictures) == 1:
         data: bytes = pictures[0].read()
         return data
@@ -165,6 +166,24 @@ def _from_form(request: Request, max_bytes: int) -> bytes:
     names = [*request.files, *request.form]
     found = ", ".join(_shown(name) for name in names[:SHOWN_NAMES]) or "no field at all"
     raise BadRequest(f"the picture belongs in the form field {FIELD!r}; this form has {found}")
+
+
+def _files(request: Request, most: int) -> MultiDict[str, FileStorage]:
+    """Return the files of a form of `most` bytes. Raises RequestEntityTooLarge, or BadRequest for all too many fields.
+
+    werkzeug raises the same for both, so it is seen how much of the form was read.
+    """
+    request.max_content_length = most
+    stream = request.stream
+    try:
+        return request.files
+    except RequestEntityTooLarge:
+        if isinstance(stream, LimitedStream) and stream.tell() >= most:
+            raise
+        raise BadRequest(
+            f"the form has more than {MemoryRequest.max_form_parts} fields, or more than "
+            f"{MemoryRequest.max_form_memory_size:,} bytes of text in one: send the picture alone"
+        ) from None
 
 
 def _from_json(request: Request, max_bytes: int) -> bytes:

@@ -1,51 +1,61 @@
 """gunicorn's threaded worker, where a thread goes to requests and not to connections.
 
-A connection gets no thread before the header of a request has arrived: the poller collects it. Requests with a body
-have threads of their own, so that however many trickle theirs, a page or /healthz finds a thread. Not here: how long a
-client may take (`patience`), and what is done with a request.
+A connection gets no thread before the header of a request has arrived, which the poller collects, and has none any more
+once its answer is made: the poller sends what the client does not take at once. Requests with a body have threads of
+their own, so that however many trickle theirs, a page or /healthz finds a thread. Not here: how long a client may take
+(`patience`, `waiting`), and what is done with a request.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import resource
+import selectors
+import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from web.patience import HEADER_SECONDS, LINGER_SECONDS, PatientSocket, Watched
-from web.refusals import LINE_FULL, LONG_HEADER, LONGEST_HEADER, Refusal
+from web.expectations import hold_back, require_unambiguous
+from web.limits import OUT_OF_FILES
+from web.notes import Notes
+from web.patience import HEADER_SECONDS, LINGER_SECONDS, PatientSocket
+from web.refusals import (
+    LINE_FULL,
+    LONG_HEADER,
+    LONGEST_HEADER,
+    OWN_MISTAKE,
+    SLOW_HEADER,
+    STOPPING,
+    Refusal,
+    refusal_of,
+)
+from web.waiting import Unsent, Watched
 
 WRITTEN_FOR = "27.0.1"
 """The release of gunicorn whose methods are overridden here: none of them is promised to stay as it is."""
 PAGE_THREADS = 16
 """Threads for requests without a body, beside those that gunicorn is told of."""
-CONNECTIONS = 2_048
-"""The most connections of a worker; fewer where the system allows fewer open files."""
 BODY_LINE = 128
-"""How many requests with a body may stand in line for a thread before the next is refused."""
-_OWN_FILES = 256
-"""Files that the rest of a worker may have open."""
+"""How many requests with a body may stand in line for a thread before the next is refused; fewer with few files."""
+STOP_SECONDS = 8.0
+"""How long a worker that is told to stop lets requests take that have begun."""
+LAST_SECONDS = 1.0
+"""How long after that who still stands in line may take to be refused; then the worker ends whatever is left."""
 _SPARE_CONNECTIONS = 64
+"""How many connections are kept free where that is possible, for those who come next."""
+_DEAF_SECONDS = 1.0
+_HASTE_SECONDS = 0.2
 _LONGEST_FAREWELL = 262_144
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:(?![ \t]*0+[ \t]*\r\n)", re.IGNORECASE)
-
-
-def connections_that_fit() -> int:
-    """Return how many connections a worker may hold, having raised the number of files that it may open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + _OWN_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(_OWN_FILES, min(CONNECTIONS, soft - _OWN_FILES))
 
 
 @dataclass(eq=False, slots=True)
@@ -62,9 +72,11 @@ class Line:
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """A threaded worker on PatientSockets, whose poller collects headers. All but `handle` runs in the main thread.
+    """A threaded worker on PatientSockets, whose poller collects headers.
 
-    `refused` is told of each refusal that the poller gives; until it is set, nobody is.
+    Requests are handled by threads; all else runs in the main one.
+
+    `refused` is told of each answer that the application has no part in; until it is set, nobody is.
     """
 
     refused: Callable[[Refusal], None] | None = None
@@ -73,21 +85,101 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Return the threads for requests without a body."""
         return ThreadPoolExecutor(PAGE_THREADS)
 
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Let a worker have more threads than connections: where it may open few files, most of its threads idle."""
+
+    def init_signals(self) -> None:
+        """Leave SIGHUP ignored where it is; elsewhere it stops a worker as SIGTERM does."""
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else self.handle_exit)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop in order, and at once where that has begun: a terminal sends Ctrl-C to every process of a server."""
+        if not self.alive:
+            os._exit(0)
+        self.handle_exit(sig, frame)
+
     def run(self) -> None:
-        """Answer until a signal comes."""
-        self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end)
-        self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 4, self._end)
+        """Answer until a signal comes, finish what has begun, and leave the process."""
+        self._arriving = Watched(self.poller, HEADER_SECONDS, self.worker_connections // 2, self._end, self._late)
+        self._leaving = Watched(self.poller, LINGER_SECONDS, self.worker_connections // 8, self._end)
+        self._unsent = Unsent(self.poller, self.worker_connections // 8, self._end)
         self._pages = Line(self.tpool, PAGE_THREADS)
         self._bodies = Line(ThreadPoolExecutor(self.cfg.threads), self.cfg.threads)
-        super().run()
-        self._bodies.pool.shutdown(wait=False, cancel_futures=True)
+        self._most_bodies = min(self._bodies.threads + BODY_LINE, self.worker_connections // 2)
+        self._spare = min(_SPARE_CONNECTIONS, self.worker_connections // 4)
+        self.max_keepalived = self.worker_connections - self._spare
+        self._deaf_until = 0.0
+        self._notes = Notes(self.log.warning)
+        self._given_up = False
+        self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
+        while self.alive and self.is_parent_alive():
+            may_accept = self.nr_conns < self.worker_connections and monotonic() >= self._deaf_until
+            self.set_accept_enabled(may_accept)
+            self._turn()
+        self._refuse_connections()
+        self._finish()
+        # Nobody waits for an answer any more: a thread that still makes one would only hold up the end.
+        os._exit(0)
 
-    def murder_keepalived(self, force: bool = False) -> None:
-        """End what was kept for a next request for long enough, and the oldest of it where room gets scarce."""
-        excess = self.nr_conns - self.worker_connections + _SPARE_CONNECTIONS
-        for conn in islice(self.keepalived_conns, max(0, excess)):
+    def _turn(self) -> None:
+        """Do what is to be done now, or within a second."""
+        self.notify()
+        self.wait_for_and_dispatch_events(timeout=1.0 if self.alive else _HASTE_SECONDS)
+        self.murder_keepalived()
+        self.murder_pending()
+        while self.nr_conns > self.worker_connections - self._spare and self._one_gave_way():
+            pass
+
+    def _refuse_connections(self) -> None:
+        """Take those that are connected already, and close our side: whoever comes now is refused at once."""
+        self.alive = False
+        self.set_accept_enabled(True)
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            before = -1
+            while before < self.nr_conns:
+                before = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+    def _finish(self) -> None:
+        """Answer what has begun, for so long; then refuse those that still wait for a thread or for the model."""
+        now = monotonic()
+        self._cap_keepalive(now + STOP_KEEPALIVE_LINGER)
+        self._arriving.hurry(STOP_KEEPALIVE_LINGER)
+        while self.nr_conns and monotonic() < now + STOP_SECONDS:
+            self._turn()
+        self._given_up = True
+        for line in (self._pages, self._bodies):
+            line.pool.shutdown(wait=False, cancel_futures=True)
+        while self.nr_conns and monotonic() < now + STOP_SECONDS + LAST_SECONDS:
+            self._turn()
+
+    def accept(self, listener: Any) -> None:
+        """Take a new connection. Where no more files may be opened, the oldest of those that wait makes room."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in OUT_OF_FILES:
+                raise
+            self._notes.add("No more open files: the oldest connections that wait give way (`ulimit -n` has the limit)")
+            if not self._one_gave_way():
+                self._deaf_until = monotonic() + _DEAF_SECONDS
+
+    def _one_gave_way(self) -> bool:
+        """End a connection that waits, the oldest of those that are missed least; tell whether there was one."""
+        return self._leaving.drop_oldest() or self._end_kept() or self._arriving.drop_oldest()
+
+    def _end_kept(self) -> bool:
+        """End the connection that was kept for its next request for the longest time; tell whether there was one."""
+        for conn in islice(self.keepalived_conns, 1):
             conn.timeout = 0.0
-        super().murder_keepalived(force)
+            self.murder_keepalived()
+            return True
+        return False
 
     def enqueue_req(self, conn: Any) -> None:
         """Collect the header of the next request of a connection; gunicorn would give it a thread now."""
@@ -105,6 +197,26 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         conn.parser.unreader.unread(header)
         return super().handle(conn)
 
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose header gunicorn has understood."""
+        require_unambiguous(req)
+        hold_back(req, conn.sock)
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Refuse a request that could not be read, unless its answer has begun; what is our fault is logged in full."""
+        del req
+        refusal = refusal_of(exc)
+        if refusal is OWN_MISTAKE:
+            self.log.error("Error handling a request of %s", addr, exc_info=exc)
+        else:
+            self._notes.add(f"Refused a request of {addr[0]} with {refusal.status.value}: {exc}")
+        if not client.answered:
+            with suppress(OSError):
+                client.sendall(refusal.answer)
+            if self.refused:
+                self.refused(refusal)
+
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Keep a connection for its next request, or let it go; gunicorn would wait here until the client has gone."""
         if not fs.cancelled() and fs.exception() is None and fs.result():
@@ -116,11 +228,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """End what has been watched for long enough; called once a second, and after whatever happened."""
         self._arriving.expire()
         self._leaving.expire()
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Leave those that may be sending a request a moment when the worker is told to stop."""
-        super()._cap_keepalive(deadline)
-        self._arriving.hurry(deadline - monotonic())
+        self._unsent.expire()
+        self._notes.look()
 
     def _collect(self, conn: Any) -> None:
         piece = conn.sock.arrived()
@@ -144,18 +253,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if conn in self._arriving:
             self._arriving.take(conn)
         line = self._bodies if _BODY.search(header, 0, end + 2) else self._pages
-        if line is self._bodies and line.requests >= line.threads + BODY_LINE:
+        if line is self._bodies and line.requests >= self._most_bodies:
             self._refuse(conn, LINE_FULL)
         else:
             line.requests += 1
-            conn.sock.crowded = line.is_crowded
+            conn.sock.given_up = lambda: self._given_up
+            conn.sock.crowded = lambda: line.is_crowded() or not self.alive
             done = line.pool.submit(self.handle, conn)
             done.add_done_callback(lambda done: self.method_queue.defer(self._handled, line, conn, done))
         return True
 
     def _handled(self, line: Line, conn: Any, done: Future[Any]) -> None:
         line.requests -= 1
-        self.finish_request(conn, done)
+        if done.cancelled():
+            self._refuse(conn, STOPPING)
+        elif conn.sock.unsent:
+            self._unsent.add(conn, partial(self.finish_request, conn, done))
+        else:
+            self.finish_request(conn, done)
 
     def _refuse(self, conn: Any, refusal: Refusal) -> None:
         """Send a refusal, as far as it goes at once, and let the client go."""
@@ -165,6 +280,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if self.refused:
             self.refused(refusal)
         self._let_go(conn)
+
+    def _late(self, conn: Any) -> None:
+        """End a connection whose header did not arrive in time; whoever had begun to send one is told."""
+        if conn.sock.header:
+            self._refuse(conn, SLOW_HEADER if self.alive else STOPPING)
+        else:
+            self._end(conn)
 
     def _let_go(self, conn: Any) -> None:
         """End our side of a connection, and close it once the client has ended its own."""

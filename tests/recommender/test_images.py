@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from recommender.containers import MAX_SCANS
+from recommender.containers import MAX_PARTS, MAX_SCANS
 from recommender.errors import InvalidImage, TooLarge, TooSmall, Unreadable, UnsupportedFormat
 from recommender.images import (
     WORKING_SIDE,
@@ -153,6 +153,24 @@ def test_a_cut_off_file_is_unreadable(kind: str) -> None:
     data = picture(4, (200, 200), kind)
     with pytest.raises(Unreadable, match="damaged or cut off"):
         decode(data[: len(data) // 2])
+
+
+def _more_parts(kind: str) -> bytes:
+    """Return a good file that has 100,001 notes before its pixels."""
+    data, count = picture(kind=kind), MAX_PARTS + 1
+    if kind == "PNG":
+        return data[:33] + (b"\0\0\0\0tEXt" + zlib.crc32(b"tEXt").to_bytes(4)) * count + data[33:]
+    if kind == "JPEG":
+        return data[:2] + b"\xff\xfe\0\2" * count + data[2:]
+    first = data.index(b"\x2c\0\0\0\0")
+    return data[:first] + b"\x21\xfe\0" * count + data[first:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_endless_notes_are_refused_for_what_they_are(kind: str) -> None:
+    """A good picture among more notes than any has is not called damaged."""
+    with pytest.raises(Unreadable, match=f"the {kind} file has more than 100,000 parts"):
+        decode(_more_parts(kind))
 
 
 def test_a_jpeg_with_endless_scans_is_refused() -> None:

@@ -1,4 +1,7 @@
-"""A server whose model takes its time: `python -m tests.web.slow_world FOLDER SECONDS QUEUE` builds and serves it."""
+"""A server whose model takes its time: `python -m tests.web.slow_world FOLDER SECONDS QUEUE [NAME=VALUE]...`.
+
+A name is that of a number in `web.worker`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from recommender.types import DecodedImage, Encoding
 from tests.fakes import FakeEncoder
 from tests.web.serve_world import loader
 from tests.web.world import build
+from web import worker
 from web.commands import listen, run, threads_for
 
 if __name__ == "__main__":
@@ -27,6 +31,9 @@ if __name__ == "__main__":
     world = build(Path(sys.argv[1]))
     world.encoder.__class__ = SlowEncoder
     world = replace(world, settings=replace(world.settings, queue=int(sys.argv[3])))
+    for name, _, value in (argument.partition("=") for argument in sys.argv[4:]):
+        assert hasattr(worker, name)
+        setattr(worker, name, float(value))
     listener = listen("127.0.0.1", 0)
     size = {"workers": 1, "threads": threads_for(world.settings)}
     run(loader(world), listener, size, f"port {listener.getsockname()[1]}")

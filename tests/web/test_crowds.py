@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,7 @@ from recommender.processor import available_cores
 from tests.web.test_server import running
 from tests.web.world import draw
 from web.listening import is_listening
+from web.patience import PatientSocket
 
 API = "/api/v1/recommendations"
 SECONDS = 0.3
@@ -108,6 +110,43 @@ def test_listening_is_seen_without_taking_anything() -> None:
         assert server.recv(10) == b"GET"
         client.close()
         assert not is_listening(server)
+
+
+@pytest.mark.slow
+def test_who_only_ends_its_side_is_answered(port: int) -> None:
+    """A client that says with a half-closed connection that nothing more will come gets its answer, new or not."""
+    for number in (400, 400, 401):
+        body = draw(0, number)
+        head = f"POST {API} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(head.encode() + body)
+            connection.shutdown(socket.SHUT_WR)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()  # passes over interim answers
+            assert answer.status == 200
+            answer.read()
+            assert connection.recv(10) == b""
+    assert counted(port, "sokkuri_abandoned_total") == 0
+
+
+def test_a_half_closed_connection_is_told_from_one_that_is_closed() -> None:
+    """Both look alike until something is sent; a client of HTTP/1.0, which may not get that, counts as gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for version, close, expected in (((1, 1), False, True), ((1, 1), True, False), ((1, 0), False, False)):
+            client = socket.create_connection(listener.getsockname())
+            server = PatientSocket(fileno=listener.accept()[0].detach())
+            with client, server:
+                server.request = SimpleNamespace(version=version)
+                if close:
+                    client.close()
+                else:
+                    client.shutdown(socket.SHUT_WR)
+                time.sleep(0.05)
+                is_listening(server)  # asks
+                time.sleep(0.05)
+                assert is_listening(server) == is_listening(server) == expected
+                if expected:
+                    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def test_a_reset_connection_is_no_listener() -> None:

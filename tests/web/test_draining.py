@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import time
 
@@ -10,6 +11,7 @@ from flask.testing import FlaskClient
 
 from web import draining
 from web.draining import drain
+from web.patience import TooSlow
 
 API = "/api/v1/recommendations"
 
@@ -70,6 +72,31 @@ def test_stalled_sender(client: FlaskClient, path: str) -> None:
     )
     assert response.status_code in (400, 405)
     assert response.content_type == "application/problem+json"
+
+
+class Slow(Stalled):
+    """A body whose sender's time is over; it counts how often it is read."""
+
+    reads = 0
+
+    def readinto(self, _buffer: object) -> int:
+        """Give up, for the reason that is told."""
+        self.reads += 1
+        raise TooSlow(errno.ECONNRESET, "the client stopped sending: it may pause for 10 s")
+
+
+def test_slow_sender(client: FlaskClient) -> None:
+    """A sender whose time is over is told so, with the status that says it, and is not waited for again."""
+    body = Slow()
+    with client.post(
+        API,
+        content_type="image/png",
+        environ_overrides={"wsgi.input": body, "wsgi.input_terminated": True, "CONTENT_LENGTH": "1000"},
+    ) as response:
+        assert (response.status_code, response.content_type) == (408, "application/problem+json")
+        assert response.json is not None
+        assert "pause for 10 s" in response.json["detail"]
+    assert body.reads == 1
 
 
 def test_answer_comes_first(client: FlaskClient) -> None:

@@ -132,7 +132,7 @@ def test_cut_off_upload(server: tuple[int, int]) -> None:
     assert requests.get(f"http://127.0.0.1:{server[1]}/healthz", timeout=20).status_code == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """`serve` says where it is, answers before anything is indexed, ends well on a signal and leaves no socket."""
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -156,6 +156,16 @@ def test_port_in_use() -> None:
             listen("127.0.0.1", port)
         suggested = int(str(caught.value).split()[-1])
         listen("127.0.0.1", suggested).close()
+
+
+@pytest.mark.parametrize(("host", "reached"), [("::", ["127.0.0.1", "::1"]), ("0.0.0.0", ["127.0.0.1"])])  # noqa: S104
+def test_every_address(host: str, reached: list[str]) -> None:
+    """A server at all addresses of IPv6 is reached over IPv4 as well."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with listen(host, 0) as listener:
+        for address in reached:
+            socket.create_connection((address, listener.getsockname()[1]), timeout=5).close()
 
 
 def test_no_such_address() -> None:

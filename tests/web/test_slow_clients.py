@@ -21,7 +21,7 @@ import requests
 
 from tests.web.test_server import API, running
 from tests.web.world import draw
-from web.patience import HURRIED_SECONDS, Watched
+from web.patience import HURRIED_SECONDS
 from web.worker import BODY_LINE, PAGE_THREADS
 
 pytestmark = pytest.mark.slow
@@ -91,18 +91,40 @@ def test_slow_clients_shut_nobody_out(port: int, sent: bytes) -> None:
                 healthy(port)
 
 
-def test_who_takes_no_answer_shuts_out_no_page(port: int) -> None:
-    """Clients that ask for pages and read none of them hold threads that others want for seconds, not for a minute."""
-    asking = HEALTH.replace(b"/healthz", b"/api/openapi.json") * 9
+def test_who_takes_no_answer_shuts_out_nobody(port: int) -> None:
+    """Clients that ask for page after page and read none of them, or a little each second, hold no thread."""
+    asking = HEALTH.replace(b"/healthz", b"/api/openapi.json") * 300
     with ExitStack() as stack:
-        for _ in range(PAGE_THREADS + 4):
+        deaf = []
+        for _ in range(3 * PAGE_THREADS):
             connection = stack.enter_context(socket.socket())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", port))
-            connection.sendall(asking)
-        time.sleep(0.5)
-        with quick(3 * HURRIED_SECONDS):
-            healthy(port)
+            connection.setblocking(False)
+            connection.send(asking)
+            deaf.append(connection)
+        for _ in range(4):
+            with quick():
+                healthy(port)
+            for one in deaf[::2]:
+                one.recv(500)
+            time.sleep(0.5)
+
+
+def test_a_page_that_is_taken_slowly_is_whole(port: int) -> None:
+    """Who reads an answer late and in small pieces gets all of it, and the answer to the next request after it."""
+    address = f"http://127.0.0.1:{port}/api/openapi.json"
+    page = requests.get(address, timeout=20).content
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.socket())
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        asking = HEALTH.replace(b"/healthz", b"/api/openapi.json")
+        connection.sendall(asking * 2 + HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        time.sleep(0.3)
+        taken = told(connection)
+    assert taken.count(page) == 2
+    assert taken.endswith((b'{"status": "alive"}\n', b'{"status":"alive"}\n'))
 
 
 def test_who_does_not_hang_up_delays_nobody(port: int) -> None:
@@ -263,39 +285,6 @@ def test_an_endless_header_is_refused(port: int) -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 431
     assert counted(port, 'sokkuri_refused_unread_total{reason="long-header",status="431"}') == 1
     assert counted(port, 'sokkuri_requests_total{status="431"}') == 1
-
-
-def test_silence_ends_and_the_oldest_gives_way() -> None:
-    """What is watched ends after its time, earlier where too many come, and is told apart from what was taken."""
-    ended: list[Watching] = []
-    with selectors.DefaultSelector() as poller, ExitStack() as stack:
-        watched = Watched(poller, 0.1, 2, ended.append)
-        pairs = [stack.enter_context(Watching()) for _ in range(4)]
-        for one in pairs[:3]:
-            watched.add(one, lambda *_: None)
-        assert ended == pairs[:1]
-        watched.take(pairs[1])
-        watched.expire()
-        assert ended == pairs[:1]
-        time.sleep(0.11)
-        watched.add(pairs[3], lambda *_: None)
-        watched.expire()
-        assert ended == [pairs[0], pairs[2]]
-        assert pairs[3] in watched
-
-
-class Watching:
-    """A connection with both its ends."""
-
-    def __init__(self) -> None:
-        self.sock, self._other = socket.socketpair()
-
-    def __enter__(self) -> Watching:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.sock.close()
-        self._other.close()
 
 
 @pytest.mark.parametrize(("name", "value"), [("ENGINE", "foo"), ("THREADS", "99999999999"), ("QUEUE", "1000000")])

@@ -145,6 +145,21 @@ def test_too_many_bytes_are_not_read(client: FlaskClient, world: World, kind: st
     assert f"{world.settings.max_bytes:,}" in response.get_json()["detail"]
 
 
+@pytest.mark.parametrize(("fields", "size"), [(2000, 1), (1, 600_000)])
+@pytest.mark.parametrize("terminated", [True, False])
+def test_what_is_too_much_of_a_form_is_told(client: FlaskClient, fields: int, size: int, terminated: bool) -> None:
+    """A form of too many fields, or with a long text, is no picture that is too large: the sentence says what it is."""
+    part = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n' + b"y" * size + b"\r\n"
+    response = client.post(
+        URL,
+        data=part * fields + b"--b--\r\n",
+        content_type="multipart/form-data; boundary=b",
+        environ_overrides={"wsgi.input_terminated": True} if terminated else {},
+    )
+    assert response.status_code == 400
+    assert "100 fields" in response.get_json()["detail"]
+
+
 def test_largest_base64_is_accepted(client: FlaskClient, world: World) -> None:
     """The limit counts the picture's bytes, also where base64 makes a third more of them."""
     data = GOOD + bytes(world.settings.max_bytes - len(GOOD))

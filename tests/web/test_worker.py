@@ -7,11 +7,28 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+from gunicorn.arbiter import Arbiter
+from gunicorn.http.message import Message
 from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 
+from web.arbiter import PatientArbiter
 from web.worker import WRITTEN_FOR, PatientWorker
 
-OWN = {"_collect", "_dispatched", "_handled", "_refuse", "_let_go", "_discard", "_end"}
+OWN = {
+    "_turn",
+    "_refuse_connections",
+    "_finish",
+    "_one_gave_way",
+    "_end_kept",
+    "_collect",
+    "_dispatched",
+    "_handled",
+    "_refuse",
+    "_late",
+    "_let_go",
+    "_discard",
+    "_end",
+}
 """What the worker adds; everything else takes the place of a method of gunicorn's."""
 
 
@@ -39,10 +56,28 @@ def test_every_override_overrides() -> None:
         assert list(inspect.signature(getattr(PatientWorker, name)).parameters) == list(theirs), name
 
 
+def test_the_arbiter_overrides_what_its_signals_call() -> None:
+    """The arbiter calls `handle_<name of the signal>`, and queues a signal that comes while it stops."""
+    for name in vars(PatientArbiter):
+        assert name.startswith("__") or callable(getattr(Arbiter, name)), name
+    assert {"handle_hup", "handle_int", "handle_quit", "handle_usr2", "init_signals"} <= set(vars(PatientArbiter))
+    assert "SIG_QUEUE" in inspect.getsource(Arbiter.stop)
+
+
+def test_what_is_used_of_a_request_is_there() -> None:
+    """So is what tells whether a client waits to send its body, and what makes an answer the last one."""
+    source = inspect.getsource(Message)
+    for name in ("_expected_100_continue", "must_close", "headers", "version"):
+        assert f"self.{name} = " in source, name
+    assert list(inspect.signature(Message.force_close).parameters) == ["self"]
+
+
 def test_what_is_used_of_gunicorn_is_there() -> None:
     """So are the methods of its connections and of its queue that the worker calls."""
     assert inspect.signature(TConn.close).parameters["graceful"].default is False
     assert list(inspect.signature(PollableMethodQueue.defer).parameters) == ["self", "callback", "args"]
+    for name in ("_cap_keepalive", "set_accept_enabled", "wait_for_and_dispatch_events", "is_parent_alive", "notify"):
+        assert callable(getattr(ThreadWorker, name)), name
     source = inspect.getsource(ThreadWorker)
     for name in ("keepalived_conns", "nr_conns", "worker_connections", "tpool", "poller", "method_queue"):
         assert f"self.{name}" in source, name

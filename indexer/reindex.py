@@ -31,14 +31,15 @@ from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, FileRow, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
-from recommender.encoders import choose_backbone
-from recommender.errors import BadLibrary, Corrupt, NoSnapshot, NotFound
+from recommender.encoders import choose_backbone, require_answerable
+from recommender.errors import BadLibrary, Corrupt, ModelError, NoSnapshot, NotFound
+from recommender.exports import ENGINE
 from recommender.images import Limits
 from recommender.indexes.building import IndexOptions, read_report
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
-from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot
+from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, space_of
 from recommender.types import DecodedImage, PictureId, SnapshotInfo
 
 FORGOTTEN = "forgotten on demand"
@@ -90,6 +91,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
         backbone = choose_backbone(settings, model)
     space = model.stored_space(backbone.space)
+    if change := _change_of_engine(settings, catalogue, model, space):
+        say(change)
     job = _Job(settings, catalogue, root, options)
     if options.dry_run:
         with clock.stage("scanning"):
@@ -121,6 +124,20 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             catalogue.publish(info, found.rows, same_pictures=found.changes.none)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
+
+
+def _change_of_engine(settings: Settings, catalogue: Catalogue, model: ModelFolder, space: EmbeddingSpace) -> str:
+    """Say which engine answers so far, where the model of the same name is to make another space; else nothing."""
+    try:
+        published = catalogue.published()
+        before = space_of(settings.home / "snapshots" / published.id)
+    except (NoSnapshot, Corrupt):
+        return ""
+    if published.model != model.name or published.space == space.fingerprint:
+        return ""
+    engines = [one if one.startswith(ENGINE) else f"torch-{one}" for one in (before.precision, space.precision)]
+    other = ", of another export or training" if engines[0] == engines[1] else ""
+    return "{} was made with {}, and the new one will be with {}{}".format(published.id, *engines, other)
 
 
 def _missing(settings: Settings, space: EmbeddingSpace, library: Library, *, every_byte: bool) -> int:
@@ -315,7 +332,8 @@ def rows_of(library: Library) -> LibraryRows:
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:
     """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one that is whole.
 
-    Raises NotFound, or Corrupt where the one that is named is damaged, or all that are older.
+    Whole is one whose files are, and from which this machine can answer. Raises NotFound, or Corrupt where the one that
+    is named is damaged, or all that are older; ModelError where there is nothing that runs its model.
     """
     known = catalogue.snapshots()
     published = catalogue.published()
@@ -329,7 +347,7 @@ def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> 
         if not named:
             raise NotFound(f"there is no snapshot {snapshot!r}: `sokkuri snapshots` lists them")
         chosen = named[0]
-        open_snapshot(settings.home / "snapshots" / chosen.id, chosen.digest)
+        _require_whole(settings, chosen)
     catalogue.republish(chosen.id)
     return chosen
 
@@ -338,9 +356,15 @@ def _newest_whole(settings: Settings, snapshots: Sequence[SnapshotInfo]) -> Snap
     """Return the first that is whole, and tell of those that are passed over. Raises Corrupt where none is."""
     for info in snapshots:
         try:
-            open_snapshot(settings.home / "snapshots" / info.id, info.digest)
-        except Corrupt as error:
+            _require_whole(settings, info)
+        except (Corrupt, ModelError, NotFound) as error:
             say(f"{info.id} is passed over: {error}")
         else:
             return info
     raise Corrupt("no older snapshot is whole: run `sokkuri reindex LIBRARY` to build one anew")
+
+
+def _require_whole(settings: Settings, info: SnapshotInfo) -> None:
+    """Raise what `rollback` raises unless a snapshot is whole, and so is what its questions go through."""
+    open_snapshot(settings.home / "snapshots" / info.id, info.digest)
+    require_answerable(settings, info.model, info.space)

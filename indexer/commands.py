@@ -31,6 +31,7 @@ from recommender.cli import (
     settings_of_home,
 )
 from recommender.errors import NoNetwork
+from recommender.homes import refuse_lost
 
 SHOWN_REJECTS = 10
 """Rejects that are listed on the terminal; `--json` lists all."""
@@ -554,8 +555,14 @@ def forget(
 @home_option
 def models(home: Path | None, *, as_json: bool) -> None:
     """List the trained models; a star marks the one that the next reindex works with."""
-    with Catalogue(settings_of(home).database_url) as catalogue:
+    from indexer.strangers import unknown_models
+
+    settings = settings_of(home)
+    refuse_lost(settings)
+    with Catalogue(settings.database_url) as catalogue:
         rows = catalogue.models()
+        for line in unknown_models(settings, catalogue):
+            say(line)
     if as_json:
         fields = ("name", "backbone", "digest", "space", "created", "notice", "in_use")
         click.echo(json.dumps([{field: getattr(row, field) for field in fields} for row in rows], ensure_ascii=False))
@@ -577,7 +584,7 @@ def use(model: str, home: Path | None) -> None:
     from indexer.strangers import take_in
 
     settings = settings_of(home)
-    with workplace(settings, "use") as catalogue:
+    with workplace(settings, "use", founding=True) as catalogue:
         if take_in(settings, catalogue, model):
             say(f"the catalogue did not know {model}: it does now")
         catalogue.use_model(model)
@@ -589,8 +596,14 @@ def use(model: str, home: Path | None) -> None:
 @home_option
 def snapshots(home: Path | None, *, as_json: bool) -> None:
     """List the snapshots, newest first; a star marks the one that is published."""
-    with Catalogue(settings_of_home(home).database_url) as catalogue:
+    from indexer.strangers import unknown_snapshots
+
+    settings = settings_of_home(home)
+    refuse_lost(settings)
+    with Catalogue(settings.database_url) as catalogue:
         rows = catalogue.snapshots()
+        for line in unknown_snapshots(settings, catalogue):
+            say(line)
     if as_json:
         fields = ("id", "model", "space", "pictures", "characters", "shows", "created", "digest", "published")
         click.echo(json.dumps([{field: getattr(row, field) for field in fields} for row in rows], ensure_ascii=False))
@@ -643,7 +656,7 @@ def prune(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
 @home_option
 def rollback(snapshot: str | None, home: Path | None) -> None:
     """Publish SNAPSHOT again; without one, the newest whole one that is older than the published."""
-    from indexer.reindex import rollback as run
+    from indexer.rollback import rollback as run
 
     settings = settings_of_home(home)
     with workplace(settings, "rollback") as catalogue:
@@ -659,8 +672,11 @@ def db() -> None:
 @db.command(epilog="\b\nExample:\n  sokkuri db upgrade --home var")
 @home_option
 def upgrade(home: Path | None) -> None:
-    """Bring the catalogue's tables up to date with this Sokkuri. Batch jobs do so by themselves."""
-    with workplace(settings_of(home), "db upgrade"):
+    """Bring the catalogue's tables up to date with this Sokkuri. Batch jobs do so by themselves.
+
+    Where there is no catalogue an empty one is made, also beside models and snapshots whose own one is lost.
+    """
+    with workplace(settings_of(home), "db upgrade", founding=True):
         say("the catalogue is up to date")
 
 

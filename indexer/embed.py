@@ -87,6 +87,10 @@ class Projected:
         return found
 
 
+TABLE = ("space.json", "rows.bin")
+"""The files of a table, in the order in which they come into being."""
+
+
 class EmbeddingTable:
     """Features by picture id, on disk and memory-mapped. One process appends at a time; any number may read."""
 

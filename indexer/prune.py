@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from indexer.strangers import finished, refuse_strangers
+from indexer.strangers import refuse_strangers
 from recommender.catalogue import Catalogue
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import Corrupt, NoRoom
 from recommender.exports import FOLDER, MANIFEST, PRECISIONS
 from recommender.folders import discard, shown
+from recommender.homes import finished
 from recommender.modelfolder import MANIFEST as MODEL
 from recommender.settings import Settings
 from recommender.snapshots import open_snapshot, space_of

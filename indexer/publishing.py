@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.marks import mark
 from recommender.errors import BuildError, Corrupt
 from recommender.folders import sha256
 from recommender.indexes.lists import Vectors
@@ -22,10 +23,18 @@ ITSELF = 0.999
 
 
 def write_checked(snapshots: Path, content: SnapshotContent) -> SnapshotInfo:
-    """Write a snapshot among the others, and return what the catalogue records of it. Raises Corrupt, BuildError."""
+    """Write a snapshot among the others, and return what the catalogue records of it.
+
+    It is marked as unpublished (`marks`) until the caller has published it. Raises Corrupt, BuildError.
+    """
     folder = _unused(snapshots, content.created)
+
+    def prove(aside: Path) -> None:
+        _require_itself(aside, content.vectors)
+        mark(aside)
+
     try:
-        return write_snapshot(folder, content, lambda aside: _require_itself(aside, content.vectors))
+        return write_snapshot(folder, content, prove)
     except RuntimeError as error:  # what FAISS makes of a full disk, at length and over several lines
         what = str(error).split("failed: ")[-1].splitlines()[0]
         raise BuildError(f"{folder} cannot be written ({what}): make room and run it again") from error

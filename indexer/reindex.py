@@ -21,18 +21,20 @@ from indexer.embed import EmbeddingTable, Projected, kept
 from indexer.embedder import Embedder
 from indexer.library import LIBRARY_LIMITS, Entry, Library, in_doubt, scan
 from indexer.listing import Reject
+from indexer.marks import unmark
 from indexer.outcome import Gone, Held, ReindexReport, objection
 from indexer.progress import progress, say
 from indexer.publishing import write_checked
 from indexer.renewal import Source, with_vectors
 from indexer.split import Vectors
 from indexer.stopwatch import Stopwatch
+from indexer.strangers import unknown_snapshots
 from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, FileRow, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
-from recommender.encoders import choose_backbone, require_answerable
-from recommender.errors import BadLibrary, Corrupt, ModelError, NoSnapshot, NotFound
+from recommender.encoders import choose_backbone
+from recommender.errors import BadLibrary, Corrupt, NoSnapshot
 from recommender.exports import ENGINE
 from recommender.images import Limits
 from recommender.indexes.building import IndexOptions, read_report
@@ -40,7 +42,7 @@ from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
 from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, space_of
-from recommender.types import DecodedImage, PictureId, SnapshotInfo
+from recommender.types import DecodedImage, PictureId
 
 FORGOTTEN = "forgotten on demand"
 TOLD = ("how", "why", "kind", "key", "recall10", "latency_ms", "bytes_per_vector", "build_seconds", "moved")
@@ -109,6 +111,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         found = _Found.of(library, catalogue.pictures())
         source = _source(table, backbone.space, model)
         report = _report(model, backbone, found, embedder.embedded, clock)
+        for line in unknown_snapshots(settings, catalogue):
+            say(line)
         snapshots = settings.home / "snapshots"
         with ExitStack() as opened:
             with clock.stage("comparing"):
@@ -122,6 +126,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
                 info = write_checked(snapshots, content)
         with clock.stage("publishing"):
             catalogue.publish(info, found.rows, same_pictures=found.changes.none)
+            unmark(snapshots / info.id)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
 
@@ -327,44 +332,3 @@ def rows_of(library: Library) -> LibraryRows:
         characters=library.hierarchy.characters,
         pictures=tuple(map(row, library.entries)),
     )
-
-
-def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:
-    """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one that is whole.
-
-    Whole is one whose files are, and from which this machine can answer. Raises NotFound, or Corrupt where the one that
-    is named is damaged, or all that are older; ModelError where there is nothing that runs its model.
-    """
-    known = catalogue.snapshots()
-    published = catalogue.published()
-    if snapshot is None:
-        older = [info for info in known if info.id < published.id]
-        if not older:
-            raise NotFound(f"there is no snapshot older than {published.id}: `sokkuri snapshots` lists them")
-        chosen = _newest_whole(settings, older)
-    else:
-        named = [info for info in known if info.id == snapshot]
-        if not named:
-            raise NotFound(f"there is no snapshot {snapshot!r}: `sokkuri snapshots` lists them")
-        chosen = named[0]
-        _require_whole(settings, chosen)
-    catalogue.republish(chosen.id)
-    return chosen
-
-
-def _newest_whole(settings: Settings, snapshots: Sequence[SnapshotInfo]) -> SnapshotInfo:
-    """Return the first that is whole, and tell of those that are passed over. Raises Corrupt where none is."""
-    for info in snapshots:
-        try:
-            _require_whole(settings, info)
-        except (Corrupt, ModelError, NotFound) as error:
-            say(f"{info.id} is passed over: {error}")
-        else:
-            return info
-    raise Corrupt("no older snapshot is whole: run `sokkuri reindex LIBRARY` to build one anew")
-
-
-def _require_whole(settings: Settings, info: SnapshotInfo) -> None:
-    """Raise what `rollback` raises unless a snapshot is whole, and so is what its questions go through."""
-    open_snapshot(settings.home / "snapshots" / info.id, info.digest)
-    require_answerable(settings, info.model, info.space)

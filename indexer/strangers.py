@@ -1,44 +1,61 @@
-"""Models and snapshots that lie in a home, but that its catalogue does not know: it was lost, or is another one.
+"""Models and snapshots that lie in a home and that its catalogue does not know: it was lost, is old, or another one's.
 
 Nothing of theirs may be removed then. Not here: what a crash left of a snapshot that never was published, which
-`indexer.prune` removes; and unfinished folders, which `workplace` sweeps.
+`indexer.prune` removes (`marks` tells them apart); and unfinished folders, which `workplace` sweeps.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from indexer.marks import is_marked
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, ModelRow
-from recommender.errors import NotFound, UnknownArtefacts
+from recommender.errors import NotFound, SokkuriError, UnknownArtefacts
+from recommender.homes import finished
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 
 ELSE = "if it is not wanted, remove the folder"
 
 
-def strangers(settings: Settings, catalogue: Catalogue) -> list[str]:
-    """Return a line for each finished model and snapshot that the catalogue does not know, which says what to do.
-
-    Where it knows one of the snapshots that lie there, it is the catalogue of this home: then a job that died, before
-    it could publish or while it pruned, left those that it does not know, and they are none.
-    """
-    models = {row.name for row in catalogue.models()}
-    lines = [
+def unknown_models(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """Return a line for each finished model that the catalogue does not know, which says what to do."""
+    known = {row.name for row in catalogue.models()}
+    return [
         f"models/{folder.name} is unknown to the catalogue: `sokkuri use {folder.name}` takes it in, if the catalogue "
         f"was lost; SOKKURI_DATABASE may also name another one; {ELSE}"
         for folder in finished(settings.home / "models")
-        if folder.name not in models
+        if folder.name not in known
     ]
+
+
+def unknown_snapshots(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """Return a line for each snapshot that was published and that the catalogue does not know, which says what to do.
+
+    Where it knows one of those that lie there, it is a catalogue of this home, and older ones that it does not know are
+    none: a later reindex has taken their place, or a prune was stopped half-way.
+    """
+    there = finished(settings.home / "snapshots")
     known = {info.id for info in catalogue.snapshots()}
-    found = [folder.name for folder in finished(settings.home / "snapshots")]
-    if known.isdisjoint(found):
-        lines += [
-            f"snapshots/{name} is unknown to the catalogue: restore that, or correct SOKKURI_DATABASE; or "
-            f"run `sokkuri use MODEL` and `sokkuri reindex LIBRARY`, which make another one; {ELSE}"
-            for name in found
-        ]
-    return lines
+    newest = max((folder.name for folder in there if folder.name in known), default="")
+    unknown = [folder for folder in there if folder.name > newest and not is_marked(folder)]
+    if not unknown:
+        return []
+    models = {row.name for row in catalogue.models()}
+    newer = ", and newer than all that it knows" if newest else ""
+    return [
+        f"snapshots/{folder.name} is unknown to the catalogue{newer}: was that lost, or restored from an older copy? "
+        f"Restore a newer copy, or correct SOKKURI_DATABASE; or run {_anew(folder, models)}, which publishes "
+        f"anew, embeds no picture twice and leaves this one to `sokkuri prune`; {ELSE}"
+        for folder in unknown
+    ]
+
+
+def strangers(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """Return a line for each finished model and published snapshot that the catalogue does not know."""
+    return unknown_models(settings, catalogue) + unknown_snapshots(settings, catalogue)
 
 
 def refuse_strangers(settings: Settings, catalogue: Catalogue) -> None:
@@ -46,6 +63,17 @@ def refuse_strangers(settings: Settings, catalogue: Catalogue) -> None:
     if lines := strangers(settings, catalogue):
         more = f", and {len(lines) - 1} more (`sokkuri verify` lists them)" if len(lines) > 1 else ""
         raise UnknownArtefacts(f"nothing was removed: {lines[0]}{more}")
+
+
+def not_known(settings: Settings, catalogue: Catalogue, snapshot: str) -> SokkuriError:
+    """Return an error that says why a snapshot that the catalogue does not know cannot be published again."""
+    folder = settings.home / "snapshots" / snapshot
+    if folder not in finished(settings.home / "snapshots"):
+        return NotFound(f"there is no snapshot {snapshot!r}: `sokkuri snapshots` lists them")
+    for line in unknown_snapshots(settings, catalogue):
+        if line.startswith(f"snapshots/{snapshot} "):
+            return UnknownArtefacts(line)
+    return NotFound(f"snapshots/{snapshot} is what a job left that was stopped: `sokkuri prune` removes it")
 
 
 def take_in(settings: Settings, catalogue: Catalogue, name: str) -> bool:
@@ -67,6 +95,13 @@ def take_in(settings: Settings, catalogue: Catalogue, name: str) -> bool:
     return False
 
 
-def finished(parent: Path) -> list[Path]:
-    """Return the finished folders of a kind of artefact, by name; `workplace` has swept the others."""
-    return sorted(path for path in parent.glob("*") if path.is_dir() and not path.name.startswith("."))
+def _anew(folder: Path, models: set[str]) -> str:
+    """Return the commands that publish what a snapshot is of once more, its model taken in where it has to be."""
+    from recommender.snapshots import MANIFEST  # that loads FAISS, and hardly ever does anybody come here
+
+    try:
+        model = str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        model = "MODEL"
+    first = "" if model in models else f"`sokkuri use {model}` and "
+    return f"{first}`sokkuri reindex LIBRARY`"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.embed import examine
+from indexer.embed import TABLE, examine
 from indexer.stopwatch import Stopwatch
 from indexer.strangers import strangers
 from indexer.thumbnails import ThumbnailShelf
@@ -162,6 +162,8 @@ class _Inspection:
     def tables(self) -> None:
         """Check every record of every table of embeddings."""
         for folder in sorted(path for path in (self.settings.home / "embeddings").glob("*") if path.is_dir()):
+            if not any((folder / name).exists() for name in TABLE):
+                continue  # a job died as it began the table
             try:
                 state = examine(folder)
             except SokkuriError as error:

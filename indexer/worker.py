@@ -54,7 +54,7 @@ class Worker:
         logging.getLogger("huey").setLevel(logging.ERROR)  # what it says below that is of use to its authors
         with self._alone(), JobQueue(self._home, self._perform) as queue:
             self._jobs.beat(os.getpid())
-            self._look(queue)
+            self.look(queue)
             consumer = queue.consumer()
             consumer.start()
             try:
@@ -78,7 +78,7 @@ class Worker:
                 if monotonic() >= beat:
                     self._jobs.beat(os.getpid())
                     beat = monotonic() + BEAT_SECONDS
-                self._look(queue)
+                self.look(queue)
                 self._told = ""
             except SokkuriError as error:
                 self._tell_trouble(error)
@@ -86,7 +86,7 @@ class Worker:
                 check_health()
                 health = monotonic() + HEALTH_SECONDS
 
-    def _look(self, queue: JobQueue) -> None:
+    def look(self, queue: JobQueue) -> None:
         """Put a job that waits into the queue where it is not named there, and one whose process is gone back."""
         job = self._jobs.active()
         if job is None or job.id == self._at_work:

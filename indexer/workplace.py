@@ -9,26 +9,34 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from indexer.holding import held
+from indexer.marks import unmark_known
 from recommender.catalogue import Catalogue
 from recommender.folders import sweep
+from recommender.homes import refuse_lost
 from recommender.settings import Settings
-from recommender.tables import is_current
+from recommender.tables import REVISION, revision_at
 
 
 @contextmanager
-def workplace(settings: Settings, job: str) -> Iterator[Catalogue]:
+def workplace(settings: Settings, job: str, *, founding: bool = False) -> Iterator[Catalogue]:
     """Hold the home for a job and give its catalogue, up to date. The system frees the lock of a job that dies.
 
-    Raises Busy, naming the job that holds the home, and BuildError where the home cannot be written to.
+    Where there is no catalogue one is made, but beside models or snapshots only for a job that is `founding`: for any
+    other an empty one would hide that theirs is lost. Raises Busy, naming the job that holds the home, BuildError where
+    the home cannot be written to, and CatalogueLost.
     """
     with held(settings.home, job, "choose another folder with --home"):
         for folder in ("models", "snapshots", "embeddings"):
             sweep(settings.home / folder)
-        if not is_current(settings.database_url):
+        revision = revision_at(settings.database_url)
+        if revision is None and not founding:
+            refuse_lost(settings)
+        if revision != REVISION:
             import migrations  # Alembic takes longer to load than all of the rest together
 
             migrations.upgrade(settings.database_url)
         with Catalogue(settings.database_url) as catalogue:
+            unmark_known(settings.home / "snapshots", catalogue)
             yield catalogue
 
 

@@ -17,7 +17,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from recommender.errors import CatalogueVersion, Corrupt
-from recommender.tables import open_engine, refuse_newer, revision_of, sqlite_file, translated_errors, writing
+from recommender.tables import (
+    open_engine,
+    refuse_newer,
+    revision_at,
+    revision_of,
+    sqlite_file,
+    translated_errors,
+    writing,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -51,15 +59,7 @@ def downgrade(url: str, revision: str) -> None:
 
 def current(url: str) -> str | None:
     """Return the revision of the catalogue at `url`; None where there are no tables or there is no database."""
-    file = sqlite_file(url)
-    if file is not None and not file.exists():
-        return None
-    engine = open_engine(url)
-    try:
-        with translated_errors(url), engine.connect() as connection:
-            return revision_of(connection)
-    finally:
-        engine.dispose()
+    return revision_at(url)
 
 
 def head() -> str:

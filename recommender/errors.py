@@ -76,6 +76,10 @@ class CatalogueVersion(SnapshotError):
     """The catalogue is missing, or its tables are those of an older or a newer Sokkuri."""
 
 
+class CatalogueLost(SnapshotError):
+    """There is no catalogue, though models or snapshots lie there that one ought to know."""
+
+
 class NoRoom(SnapshotError):
     """The catalogue cannot be written to, or be read safely, since the disk is full."""
 

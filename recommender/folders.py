@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
@@ -69,6 +69,8 @@ def discard(folder: Path) -> None:
         folder = folder.rename(aside)
         flush(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        flush(folder.parent)  # or a power cut brings it back, hidden, until the next job sweeps
 
 
 def _let_be_read(file: Path, folder: Path) -> None:
@@ -94,6 +96,13 @@ def flush(path: Path) -> None:
         flush_open(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def flush_each(folders: Iterable[Path]) -> None:
+    """Do as `flush` with those of some folders that are there."""
+    for folder in sorted(set(folders)):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # as in `make_folder`
+            flush(folder)
 
 
 def flush_open(descriptor: int, path: Path) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from recommender.capacity import Capacity
 from recommender.catalogue import Catalogue
 from recommender.errors import Busy, Corrupt, LabelMismatch, NoSnapshot, SokkuriError
 from recommender.folders import check_files
+from recommender.homes import lost
 from recommender.images import Limits
 from recommender.ports import Encoder
 from recommender.service import Recommender
@@ -84,7 +86,7 @@ class Publication:
             except SokkuriError as error:
                 if isinstance(error, Busy):
                     self._failed = None  # nothing is wrong with the snapshot
-                self._trouble = error
+                self._trouble = self._explained(error)
 
     def watch(self) -> None:
         """Refresh now and then every `poll_seconds` in a thread of its own, until `close`. Trouble is logged once."""
@@ -130,6 +132,12 @@ class Publication:
                 )
             encoder = self._open_encoder(settings, published)
         return Recommender(encoder, snapshot, Limits.of(settings), self.capacity)
+
+    def _explained(self, error: SokkuriError) -> SokkuriError:
+        """Return an error, or a truer one: it is not so that nothing was indexed yet where the catalogue is lost."""
+        with suppress(SokkuriError):
+            return (isinstance(error, NoSnapshot) and lost(self._settings)) or error
+        return error
 
     def _check_mapped(self, published: SnapshotInfo) -> None:
         """Read the files that are only mapped, while requests are answered already. Raises Corrupt; then none is."""

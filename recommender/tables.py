@@ -396,15 +396,15 @@ def revision_of(connection: Connection) -> str | None:
     return found
 
 
-def is_current(url: str) -> bool:
-    """Tell whether the database at `url` is there and has the tables of this version; nothing is created or changed."""
+def revision_at(url: str) -> str | None:
+    """Return the revision of the tables at `url`; None where there are none, or no database. Nothing is created."""
     file = sqlite_file(url)
     if file is not None and not file.exists():
-        return False
+        return None
     engine = open_engine(url)
     try:
         with translated_errors(url), engine.connect() as connection:
-            return revision_of(connection) == REVISION
+            return revision_of(connection)
     finally:
         engine.dispose()
 

@@ -24,13 +24,15 @@ from indexer.collect.keep import further_addresses, remove_picture, rows_of_side
 from indexer.embed import EmbeddingTable
 from indexer.holding import held
 from indexer.listing import EXTENSIONS
+from indexer.marks import mark, unmark
 from indexer.publishing import write_checked
 from indexer.renewal import Renewed
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, CollectedRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.errors import BadLibrary, BuildError, Corrupt, NoSnapshot, NotFound
-from recommender.folders import discard, sha256
+from recommender.folders import discard, flush_each, sha256
+from recommender.homes import finished
 from recommender.indexes.building import Former, IndexOptions
 from recommender.settings import Settings
 from recommender.snapshots import MANIFEST, SnapshotContent, open_snapshot
@@ -148,14 +150,20 @@ def forget(
         copies = {one for library in told if picture for one in copies_of(Path(library), {picture})}
         catalogue.remember_forgotten([*pictures, *sorted(copies)], now())
         snapshot = _publish_without(settings, catalogue, pictures, holders)
+        folders = [settings.home / "snapshots" / name for name in holders]
+        for folder in folders:
+            mark(folder)
         catalogue.drop_snapshots(holders)
-        for folder in holders:
-            discard(settings.home / "snapshots" / folder)
+        for folder in folders:
+            discard(folder)
         embeddings = _forget_embeddings(settings, pictures)
         thumbnails = _forget_thumbnails(settings, pictures)
         for root, path, _ in files:
             remove_picture(root, path)
         _remove_lone_sidecars(places)
+        # The rows say where these were, and go next: nothing may come back once they are gone.
+        emptied = [*(root / path for root, path, _ in files), *(Path(library) / path for library, path in places)]
+        flush_each(file.parent for file in emptied)
         addresses = sum(
             _forget_addresses(Path(library), pictures, rows, concerns, alike=bool(picture)) for library in told
         )
@@ -229,19 +237,26 @@ def _roots(row: CollectedRow, catalogue: Catalogue) -> list[Path]:
 
 
 def _holders(settings: Settings, catalogue: Catalogue, pictures: Sequence[str]) -> list[str]:
-    """Return the snapshots that hold any of the pictures. One that cannot be read counts, unless it is served."""
+    """Return the snapshots, known to the catalogue or not, that hold any of the pictures.
+
+    One that cannot be read counts, unless it is served: then it raises Corrupt.
+    """
     wanted = {bytes.fromhex(picture) for picture in pictures}
+    known = catalogue.snapshots()
+    served = {info.id for info in known if info.published}
+    folders = settings.home / "snapshots"
     found = []
-    for info in catalogue.snapshots():
+    # What is unknown was left by a job that died, this one among them, or is what a lost catalogue knew.
+    for name in dict.fromkeys([*(info.id for info in known), *(folder.name for folder in finished(folders))]):
         try:
-            rows = np.load(settings.home / "snapshots" / info.id / "pictures.npy", allow_pickle=False)
+            rows = np.load(folders / name / "pictures.npy", allow_pickle=False)
             holds = any(row.tobytes() in wanted for row in rows)
         except (OSError, ValueError):
-            if info.published:
-                raise Corrupt(f"snapshot {info.id} cannot be read: run `sokkuri reindex LIBRARY` first") from None
+            if name in served:
+                raise Corrupt(f"snapshot {name} cannot be read: run `sokkuri reindex LIBRARY` first") from None
             holds = True
         if holds:
-            found.append(info.id)
+            found.append(name)
     return found
 
 
@@ -277,6 +292,7 @@ def _publish_without(
     )
     info = write_checked(settings.home / "snapshots", content)
     catalogue.publish_without(info)
+    unmark(settings.home / "snapshots" / info.id)
     return info.id
 
 
@@ -300,6 +316,7 @@ def _forget_thumbnails(settings: Settings, pictures: Sequence[str]) -> int:
     there = [file for file in files if file.exists()]
     for file in there:
         file.unlink(missing_ok=True)
+    flush_each(file.parent for file in there)
     return len(there)
 
 

@@ -63,7 +63,7 @@ def publish(settings: Settings, plan: Plan, *, retrain: bool = False) -> None:
     """
     from indexer.reindex import ReindexOptions, reindex
 
-    with workplace(settings, "demo") as catalogue:
+    with workplace(settings, "demo", founding=True) as catalogue:
         with progress("drawing the demo world") as told:
             world = draw_world(settings.home / WORLD, plan, told)
         if shipped.fits(plan) and not retrain:

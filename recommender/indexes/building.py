@@ -24,7 +24,17 @@ import numpy as np
 from recommender.errors import BuildError, SettingError
 from recommender.indexes import EXACT, IVF
 from recommender.indexes.faiss_index import FaissIndex
-from recommender.indexes.ivf_index import CENTRE, LISTS, REPORT, VECTORS, Effort, Efforts, IvfIndex, Stored
+from recommender.indexes.ivf_index import (
+    CENTRE,
+    LISTS,
+    REPORT,
+    VECTORS,
+    Effort,
+    Efforts,
+    IvfIndex,
+    Stored,
+    read_lists,
+)
 from recommender.indexes.lists import FEWEST, Vectors, blocks, fill, learned, scale_of, store
 from recommender.indexes.tuning import Truth, Truths, Tuned, latency, measured, truths_of, tune
 from recommender.settings import Settings
@@ -240,7 +250,7 @@ class _Attempt:
 
         `report` is that of the folder, its `moved` as it is now.
         """
-        lists: Any = faiss.read_index(str(folder / LISTS))
+        lists = read_lists(folder / LISTS)
         centre = np.load(folder / CENTRE, allow_pickle=False)
         stored = store(self._folder / VECTORS, self._vectors, centre, report.step)
         if stored is None:

@@ -122,6 +122,7 @@ def learned(key: str, stored: Stored) -> Any:
     if not hasattr(lists, "pq"):
         lists.train(sample)
         return lists
+    lists.use_precomputed_table = -1  # none is made: `IvfIndex` searches without
     # The codes are learned in steps so short that threads would mostly wait for one another.
     lists.train_q1(len(sample), faiss.swig_ptr(sample), False, lists.metric_type)
     lists.pq.cp.niter = PQ_ROUNDS

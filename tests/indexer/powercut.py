@@ -1,8 +1,9 @@
 """Power cuts: what is left of a folder when everything that was not fsynced is lost, wholly or in part.
 
-While a `Disk` watches, each call of this process that changes or flushes the file system, and each commit of the
-catalogue, is a moment: what the disk is sure to hold then (a file's bytes as of its last fsync, a folder's entries as
-of the folder's), and what only memory does. `Moment.rebuild` makes the folder as it may be found afterwards.
+While a `Disk` watches, each call of this process that changes or flushes the file system, and each commit to the
+catalogue or the jobs' file, is a moment: what the disk is sure to hold then (a file's bytes as of its last fsync, a
+folder's entries as of the folder's), and what only memory does. `Moment.rebuild` makes the folder as it may be found
+afterwards.
 
 SQLite flushes by itself, unseen from here. What it promises (https://sqlite.org/wal.html,
 https://sqlite.org/pragma.html#pragma_synchronous) is taken for granted, and no more: with synchronous=FULL the log is
@@ -12,6 +13,7 @@ on the disk when a commit returns, and its name with it; the database's own file
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +28,9 @@ import pytest
 from sqlalchemy.engine.default import DefaultDialect
 
 CALLS = ("fsync", "sync", "rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "truncate")
-DATABASE, LOG = "catalogue.db", "catalogue.db-wal"
+DATABASES = ("catalogue.db", "jobs.db")
+LOG = "-wal"
+"""What the name of a database's log ends with."""
 PAGE = 4096
 LOG_HEADER = 32
 FULL = 2
@@ -80,6 +84,28 @@ class Moment:
         return bytes(data)
 
 
+class _Watched(sqlite3.Connection):
+    """A connection whose commits are moments of a disk; SQLAlchemy opens its own ones."""
+
+    def __init__(self, disk: Disk, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._disk = disk
+
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        """Execute a statement."""
+        if statement != "COMMIT":
+            return super().execute(statement, *parameters)
+        self._disk._committed(self, lambda: self._commit(statement))
+        return self.cursor()
+
+    def commit(self) -> None:
+        """Commit."""
+        self._disk._committed(self, super().commit)
+
+    def _commit(self, statement: str) -> None:
+        super().execute(statement)
+
+
 @dataclass
 class Disk:
     """The disk under a folder, which lies there safely when the watch begins."""
@@ -100,8 +126,12 @@ class Disk:
         with pytest.MonkeyPatch.context() as patch:
             for name in CALLS:
                 patch.setattr(os, name, partial(self._called, name, getattr(os, name)))
-            commit = DefaultDialect.do_commit
-            patch.setattr(DefaultDialect, "do_commit", lambda *told: self._committed(commit, *told))
+            commit: Callable[..., None] = DefaultDialect.do_commit
+            connect = sqlite3.connect
+            patch.setattr(
+                DefaultDialect, "do_commit", lambda *told: self._committed(told[1], lambda: commit(told[0], told[1]))
+            )
+            patch.setattr(sqlite3, "connect", partial(connect, factory=partial(_Watched, self)))
             try:
                 yield
                 self._note("the end")
@@ -123,21 +153,31 @@ class Disk:
             self._note(f"after {name}")
             return found
 
-    def _committed(self, commit: Callable[..., Any], dialect: DefaultDialect, connection: Any) -> None:
+    def _committed(self, connection: Any, commit: Callable[[], None]) -> None:
         with self._lock:
             self._note("before a commit")
-            commit(dialect, connection)
+            commit()
             self._look()
             names = self._seen[self._inode]
             assert isinstance(names, dict)
             if connection.execute("PRAGMA synchronous").fetchone()[0] >= FULL:
                 entries = self._safe[self._inode]
                 assert isinstance(entries, dict)
-                kept = {name: names[name] for name in (DATABASE, LOG) if name in names}
+                database = Path(connection.execute("PRAGMA database_list").fetchone()[2]).name
+                log = database + LOG
+                kept = {name: names[name] for name in (database, log) if name in names}
                 self._safe[self._inode] = entries | kept
-                if LOG in kept:
-                    self._safe[kept[LOG]] = self._seen[kept[LOG]]
+                if log in kept:
+                    self._safe[kept[log]] = self._seen[kept[log]]
             self._note("after a commit")
+
+    def note(self, what: str) -> int:
+        """Take this for a moment, whether anything is other than before or not; return its number."""
+        with self._lock:
+            self._look()
+            self._checkpointed()
+            self.moments.append(Moment(what, self._inode, dict(self._safe), dict(self._seen)))
+            return len(self.moments) - 1
 
     @property
     def _inode(self) -> int:
@@ -151,15 +191,17 @@ class Disk:
                 self.moments.append(Moment(after, self._inode, dict(self._safe), dict(self._seen)))
 
     def _checkpointed(self) -> None:
-        """Count the database's file as flushed where its log is gone or was begun anew: SQLite does that before."""
+        """Count a database's file as flushed where its log is gone or was begun anew: SQLite does that before."""
         names, known = self._seen[self._inode], self._safe.get(self._inode, {})
         assert isinstance(names, dict)
         assert isinstance(known, dict)
-        if DATABASE not in names:
-            return
-        log, before = self._seen.get(names.get(LOG, -1), b""), self._safe.get(known.get(LOG, -1), b"")
-        if log[:LOG_HEADER] != before[:LOG_HEADER]:  # type: ignore[index]  # both are files
-            self._safe[names[DATABASE]] = self._seen[names[DATABASE]]
+        for database in DATABASES:
+            if database not in names:
+                continue
+            log = self._seen.get(names.get(database + LOG, -1), b"")
+            before = self._safe.get(known.get(database + LOG, -1), b"")
+            if log[:LOG_HEADER] != before[:LOG_HEADER]:  # type: ignore[index]  # both are files
+                self._safe[names[database]] = self._seen[names[database]]
 
     def _look(self) -> None:
         """Read all that is there. An inode stays open, so that its number is given to no other file meanwhile."""

@@ -23,7 +23,8 @@ from indexer.conversion import converted, sensitive_layers
 from indexer.embed import EmbeddingTable
 from indexer.export import ExportReport, export
 from indexer.library import scan
-from indexer.reindex import ReindexOptions, reindex, rollback
+from indexer.reindex import ReindexOptions, reindex
+from indexer.rollback import rollback
 from indexer.samples import numbers_of
 from indexer.verify import verify
 from indexer.workplace import workplace
@@ -50,6 +51,7 @@ from recommender.service import Recommender
 from recommender.settings import Settings
 from recommender.types import DecodedImage, Matrix
 from tests.indexer.libraries import library
+from tests.indexer.powercut import Disk
 from tests.indexer.running import sokkuri
 
 pytestmark = pytest.mark.slow
@@ -120,8 +122,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> World:
         pictures=TrainedPictures(tuple(entry.id for entry in found.entries), part, np.full(len(part), -1)),
         facts={"training": {"library": str(world.root)}},
     )
-    model = write_model(world.settings.home / "models" / "small", new_model, backbone.save)
     with workplace(world.settings, "test") as catalogue:
+        model = write_model(world.settings.home / "models" / "small", new_model, backbone.save)
         row = ModelRow("small", "squeezenet1_1", model.digest, model.space.fingerprint, CREATED)
         catalogue.add_model(row, use=True)
     return world
@@ -462,3 +464,35 @@ def test_the_command_prints_its_result_alone(world: World) -> None:
     assert done.answer["fidelity"]["cosine"] == pytest.approx(1, abs=1e-5)
     assert "there is no model 'large'" in sokkuri("export", "large", *home).line
     assert sokkuri("export", "--precision", "f16", *home).code == 2
+
+
+def test_a_power_cut_while_exporting(world: World, tmp_path: Path) -> None:
+    """An export is there as a whole or not at all, also where it takes the place of another one."""
+    former = world.export().export
+    manifest = former.path / "export.json"
+    manifest.write_text(json.dumps(former.manifest | {"openvino": "another"}), encoding="utf-8")
+    disk = Disk(world.settings.home)
+    with disk.watched():
+        made = world.export()
+        ended = disk.note("the end")
+    assert made.made
+    draws = np.random.default_rng(0)
+    seen: set[type] = set()
+    known: list[object] = []
+    for number, moment in enumerate(disk.moments):
+        chances = [1.0] if moment.safe in known else [0.0, 0.5]
+        known.append(moment.safe)
+        for chance in chances if number < ended else [0.0]:
+            target = tmp_path / "cut"
+            moment.rebuild(target, chance, draws)
+            cut = World(replace(world.settings, home=target), world.root)
+            try:
+                export = Export.open(cut.model, "f32")
+            except (NotFound, ExportUnusable) as error:
+                seen.add(type(error))
+                assert number < ended, moment.after
+            else:
+                seen.add(Export)
+                assert export.manifest == made.export.manifest
+            shutil.rmtree(target)
+    assert seen == {NotFound, ExportUnusable, Export}

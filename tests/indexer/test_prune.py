@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +12,7 @@ import pytest
 import indexer.prune
 from bench.tiny import make_model
 from indexer.library import scan
-from indexer.strangers import take_in
-from indexer.workplace import workplace
-from recommender.errors import Corrupt, NoRoom, NotFound, UnknownArtefacts
+from recommender.errors import Corrupt, NoRoom
 from recommender.folders import discard
 from tests.indexer.disks import full_disk
 from tests.indexer.homes import Home
@@ -162,43 +159,5 @@ def test_nothing_goes_where_it_is_not_clear_what_is_needed(home: Home) -> None:
     (home.settings.home / "models" / "tiny" / "model.json").write_text("{}")
     before = files(home)
     with pytest.raises(Corrupt, match=r"models/tiny/model\.json is damaged"):
-        home.prune()
-    assert files(home) == before
-
-
-def test_what_the_catalogue_does_not_know_is_not_removed(home: Home) -> None:
-    """With the catalogue lost nothing goes, and verify tells; `use` takes the model in, and a reindex the rest."""
-    publish(home, 0)
-    for file in home.settings.home.glob("catalogue.db*"):
-        file.unlink()
-    time.sleep(1.1)  # snapshots are named by the second
-    before = files(home)
-    with pytest.raises(UnknownArtefacts, match=r"nothing was removed: models/tiny is unknown .*`sokkuri use tiny`"):
-        home.prune()
-    findings = home.verify().findings
-    assert sum("is unknown to the catalogue" in finding for finding in findings) == len(findings) >= 3
-    assert files(home) == before
-    with workplace(home.settings, "test") as catalogue:
-        assert take_in(home.settings, catalogue, "tiny")
-        assert not take_in(home.settings, catalogue, "tiny")
-        with pytest.raises(NotFound):
-            take_in(home.settings, catalogue, "../models/tiny")
-        catalogue.use_model("tiny")
-    with pytest.raises(UnknownArtefacts, match=r"snapshots/.* is unknown .*SOKKURI_DATABASE"):
-        home.prune()
-    assert home.reindex().embedded == 0
-    assert home.verify().findings == ()
-    known = {path for path in before if path.parent.name == "snapshots"}
-    assert {home.settings.home / "snapshots" / name for name in home.prune().snapshots} == known
-
-
-def test_another_catalogue_by_mistake_costs_nothing(home: Home) -> None:
-    """A mistyped SOKKURI_DATABASE, or a catalogue of no bytes, knows nothing: prune stops."""
-    before = files(home)
-    other = home.with_settings(database=f"sqlite:///{home.settings.home / 'katalog.db'}")
-    with pytest.raises(UnknownArtefacts, match=r"is unknown to the catalogue: `sokkuri use tiny`"):
-        other.prune()
-    (home.settings.home / "catalogue.db").write_bytes(b"")
-    with pytest.raises(UnknownArtefacts, match="sokkuri use tiny"):
         home.prune()
     assert files(home) == before

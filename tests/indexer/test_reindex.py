@@ -18,7 +18,7 @@ import pytest
 import indexer.library
 from indexer.listing import list_pictures
 from indexer.outcome import Held
-from indexer.reindex import rollback
+from indexer.rollback import rollback
 from indexer.workplace import workplace
 from recommender.catalogue import Catalogue
 from recommender.errors import BuildError, Corrupt

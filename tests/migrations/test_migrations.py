@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from migrations import FOLDER, current, downgrade, head, migrating, upgrade
 from recommender.catalogue import Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import CatalogueVersion, Corrupt
-from recommender.tables import REVISION, Base, is_current, open_engine
+from recommender.tables import REVISION, Base, open_engine, revision_at
 from recommender.types import Character, PictureId, Show, SnapshotInfo
 
 ROOT = FOLDER.parent
@@ -206,14 +206,14 @@ def test_newer(file: Path, url: str) -> None:
     assert current(url) == "9999"
 
 
-def test_is_current(file: Path, url: str) -> None:
-    """Tables of this version are current, others and missing ones are not; asking creates nothing."""
-    assert not is_current(url)
+def test_the_revision_of_what_is_there(file: Path, url: str) -> None:
+    """It is told where there are tables; asking creates nothing."""
+    assert revision_at(url) is None
     assert not file.parent.exists()
     upgrade(url)
-    assert is_current(url)
+    assert revision_at(url) == REVISION
     downgrade(url, "0003")
-    assert not is_current(url)
+    assert revision_at(url) == "0003"
 
 
 def test_not_a_database(file: Path, url: str) -> None:

@@ -176,6 +176,14 @@ def test_the_report_is_measured(built: Path) -> None:
     assert sum(report["seconds"].values()) <= report["build_seconds"]
 
 
+def test_no_table_is_held_beside_the_codes(built: Path) -> None:
+    """What FAISS would make of short codes to be quicker is larger than they are, and in nobody's report."""
+    index = open_index(built)
+    assert isinstance(index, IvfIndex)
+    table = getattr(index._lists, "precomputed_table", None)  # other codes than those of product quantisation know none
+    assert table is None or table.size() == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [400_000, 300_000, 240_000])
 def test_the_memory_that_is_allowed_is_kept_to(tmp_path: Path, stored: Matrix, memory: int) -> None:

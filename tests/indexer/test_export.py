@@ -31,6 +31,7 @@ from indexer.workplace import workplace
 from recommender import exports
 from recommender.calibration import Calibration
 from recommender.catalogue import ModelRow
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone, network
 from recommender.errors import (
     BadLibrary,
@@ -311,14 +312,14 @@ def test_few_validation_pictures_are_told_and_too_few_refused(
 def test_neighbours_are_looked_for_among_training_pictures_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that mistakes only what it was not examined on is refused for the neighbours that are found."""
     asked: list[int] = []
-    features = exporting.OpenVinoBackbone.features
+    features = OpenVinoBackbone.features
 
-    def forgetful(self: exporting.OpenVinoBackbone, images: Sequence[DecodedImage]) -> Matrix:
+    def forgetful(self: OpenVinoBackbone, images: Sequence[DecodedImage]) -> Matrix:
         rows = features(self, images)
         asked.append(len(images))
         return rows if len(images) == 21 else rows[::-1]
 
-    monkeypatch.setattr(exporting.OpenVinoBackbone, "features", forgetful)
+    monkeypatch.setattr(OpenVinoBackbone, "features", forgetful)
     assert "of the 10 nearest among 31 pictures are the same (at least 0.95)" in refusal(world.export, FidelityTooLow)
     assert asked == [21, 11]
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What stands where a driver for computing on a graphics card is loaded: NVIDIA's, AMD's, and that of WSL."""
 
-USUALLY_FASTER = "usually two to five times as fast"
-"""What an export in 8 bits comes to beside torch on the same processor: 2 with SqueezeNet, 4 to 5 with VGG19."""
+USUALLY_FASTER = "usually two to four times as fast"
+"""What an export in 8 bits comes to beside torch on the same processor: 2 with SqueezeNet, 3 to 4 with VGG19."""
 
 logger = logging.getLogger(__name__)
 

@@ -106,7 +106,7 @@ def test_ctrl_c_ends_a_job_in_one_line(world: World, command: str) -> None:
     running.signal(signal.SIGINT)
     done = running.wait()
     assert done.code == 130
-    *told, last = done.err.splitlines()
+    *told, last = filter(None, done.err.splitlines())
     assert last == "sokkuri: stopped; what was finished stays"
     # A reindex embeds by torch here, and says so once.
     assert ["which has no export" in line for line in told] == [True] * (command == "reindex")

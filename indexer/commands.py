@@ -370,8 +370,8 @@ def export(model: str | None, precision: str, home: Path | None, *, as_json: boo
     """Export MODEL to OpenVINO, which runs it faster; refused where answers would change.
 
     MODEL is the one in use unless it is named. Labels, embeddings, neighbours and accuracy are compared with float32
-    torch on the validation pictures of the library that the model was trained on. Answers are given by the engine that
-    their snapshot was made with, so `sokkuri reindex` comes next.
+    torch on the validation pictures of the library that the model was trained on, neighbours among its training
+    pictures too. Answers are given by the engine that their snapshot was made with, so `sokkuri reindex` comes next.
     """
     from indexer.export import export as run
 

@@ -18,6 +18,7 @@ from torch import nn
 
 from indexer.progress import progress
 from recommender.encoders import keep_use_private
+from recommender.errors import BuildError
 from recommender.exports import NETWORK
 from recommender.images import Preprocessing, prepare
 from recommender.processor import INT8_PRODUCTS, instructions
@@ -103,10 +104,14 @@ def quantised(
 
 
 def save(model: openvino.Model, folder: Path) -> None:
-    """Write a network as OpenVINO reads it, its numbers as they are."""
+    """Write a network as OpenVINO reads it, its numbers as they are. Raises BuildError where it cannot be written."""
     import openvino
 
-    openvino.save_model(model, folder / NETWORK, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, folder / NETWORK, compress_to_fp16=False)
+    except RuntimeError as error:  # it tells only that a stream failed, mostly since the disk is full
+        told = str(error).strip().splitlines()[-1:] or ["it does not say why"]
+        raise BuildError(f"the network cannot be written ({told[0].strip()}): make room and run it again") from None
 
 
 @contextmanager

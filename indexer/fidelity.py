@@ -6,9 +6,9 @@ Not here: how the engine was made (`conversion`), nor what becomes of it (`expor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,8 @@ class Exam:
     """What engines are examined on: pictures, the number of each one's character, and the heads that judge them.
 
     `features` (n, d) are those of the engine that others have to agree with; `projection` is what the model projects
-    embeddings by before they are compared, if it does.
+    embeddings by before they are compared, if it does. `gallery` (m, d) are its features of further pictures, among
+    which, and each other, the pictures look for their nearest.
     """
 
     pictures: Sequence[DecodedImage]
@@ -49,6 +50,12 @@ class Exam:
     space: EmbeddingSpace
     features: Matrix
     projection: Projection | None = None
+    gallery: Matrix | None = None
+
+    def compared(self, features: Matrix) -> Matrix:
+        """Return the embeddings that are stored and searched of an (n, d) matrix of features."""
+        embeddings = self.space.embed(features)
+        return self.projection.of(embeddings) if self.projection else embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,8 @@ class Fidelity:
 
     `agreement` is the share of them with the same best label, by label space, `cosine` the mean cosine of their
     embeddings, `overlap` the share of the ten nearest pictures that are the same, `gained` the percentage points of
-    accuracy that are gained (negative: lost), None where no picture has such a label.
+    accuracy that are gained (negative: lost), None where no picture has such a label. Nearest are looked for among the
+    other pictures and `gallery` further ones.
     """
 
     pictures: int
@@ -65,43 +73,71 @@ class Fidelity:
     cosine: float
     overlap: float
     gained: Mapping[str, float | None]
+    gallery: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote. Raises KeyError, TypeError, ValueError, AttributeError or OverflowError."""
+        agreement, gained = dict(fields["agreement"].items()), dict(fields["gained"].items())
+        if not agreement.keys() | gained.keys() <= set(SPACES):
+            raise ValueError("no such label space")
+        return cls(
+            pictures=int(fields["pictures"]),
+            agreement={space: float(share) for space, share in agreement.items()},
+            cosine=float(fields["cosine"]),
+            overlap=float(fields["overlap"]),
+            gained={space: None if points is None else float(points) for space, points in gained.items()},
+            gallery=int(fields.get("gallery", 0)),  # those that were made earlier had none
+        )
+
     @property
     def shortfall(self) -> str:
-        """Name the first figure that is below the gate, with its bound; nothing where all pass."""
+        """Name the first figure that is below the gate, with its bound; nothing where all pass. NaN never does."""
+        # Each is asked whether it passes: NaN is neither below a bound nor above it.
         for space, share in self.agreement.items():
-            if share < LEAST_AGREEMENT:
+            if not share >= LEAST_AGREEMENT:
                 return f"the best {space} is the same for {share:.3f} of the pictures (at least {LEAST_AGREEMENT})"
-        if self.cosine < LEAST_COSINE:
+        if not self.cosine >= LEAST_COSINE:
             return f"the mean cosine of the embeddings is {self.cosine:.4f} (at least {LEAST_COSINE})"
-        if self.overlap < LEAST_OVERLAP:
-            return f"{self.overlap:.3f} of the {NEAREST} nearest pictures are the same (at least {LEAST_OVERLAP})"
+        if not self.overlap >= LEAST_OVERLAP:
+            return (
+                f"{self.overlap:.3f} of the {NEAREST} nearest among {self.among} pictures are the same "
+                f"(at least {LEAST_OVERLAP})"
+            )
         for space, points in self.gained.items():
-            if points is not None and points < -MOST_LOST:
+            if points is not None and not points >= -MOST_LOST:
                 return f"the accuracy of {space} changes by {points:.2f} points (at least -{MOST_LOST})"
         return ""
+
+    @property
+    def among(self) -> int:
+        """How many pictures the nearest of each one are looked for among."""
+        return self.pictures + self.gallery - 1
 
     def to_text(self) -> str:
         """Return the figures for people, in one line."""
         same = ", ".join(f"{space} {share:.3f}" for space, share in self.agreement.items())
         change = ", ".join(f"{space} {points:+.2f}" for space, points in self.gained.items() if points is not None)
         return (
-            f"same best label: {same}; cosine {self.cosine:.4f}; {NEAREST} nearest {self.overlap:.3f}; "
+            f"same best label: {same}; cosine {self.cosine:.4f}; {NEAREST} nearest among {self.among} "
+            f"{self.overlap:.3f}; "
             f"accuracy (points): {change}; {self.pictures} pictures"
         )
 
 
 def compare(exam: Exam, features: Matrix) -> Fidelity:
-    """Compare the (n, d) features that an engine gives of the exam's pictures with those that it should give."""
+    """Compare the (n, d) features that an engine gives of the exam's pictures with those that it should give.
+
+    The pictures look for their nearest among each other: `widened` lets them look further.
+    """
     expected, found = exam.space.embed(exam.features), exam.space.embed(features)
     reads = exam.heads.reads == "embedding"
     said = [exam.heads.probabilities(matrix) for matrix in ((expected, found) if reads else (exam.features, features))]
-    if exam.projection:
-        expected, found = exam.projection.of(expected), exam.projection.of(found)
+    expected, found = exam.compared(exam.features), exam.compared(features)
     best = [{space: getattr(one, space).argmax(axis=1) for space in SPACES if getattr(one, space).size} for one in said]
     right = [measure(one, exam.characters, exam.heads.hierarchy) for one in said]
     gained = {
@@ -118,17 +154,30 @@ def compare(exam: Exam, features: Matrix) -> Fidelity:
     )
 
 
-def overlap(expected: Matrix, found: Matrix) -> float:
-    """Return the share of each picture's ten nearest others that are the same among (n, d) unit vectors of both kinds.
+def widened(exam: Exam, fidelity: Fidelity, features: Matrix, gallery: Matrix) -> Fidelity:
+    """Return what `compare` found of (n, d) features, but for an overlap that is counted among the gallery as well.
 
-    Of fewer than eleven pictures all others are near; of fewer than two, nothing can be lost.
+    `gallery` (m, d) is what the engine makes of the gallery's pictures, in their order.
+    """
+    if exam.gallery is None:
+        return fidelity
+    expected, found = (np.concatenate(pair) for pair in ((exam.features, exam.gallery), (features, gallery)))
+    wide = overlap(exam.compared(expected), exam.compared(found), queries=len(features))
+    return replace(fidelity, overlap=wide, gallery=len(gallery))
+
+
+def overlap(expected: Matrix, found: Matrix, queries: int | None = None) -> float:
+    """Return the share of a picture's ten nearest others that are the same among (n, d) unit vectors of both kinds.
+
+    It is the mean over the first `queries` pictures, or all. Of fewer than eleven pictures all others are near; of
+    fewer than two, nothing can be lost.
     """
     count = min(NEAREST, len(expected) - 1)
     if count < 1:
         return 1.0
     near = []
     for vectors in (expected, found):
-        cosine = vectors @ vectors.T
+        cosine = vectors[:queries] @ vectors.T
         np.fill_diagonal(cosine, -np.inf)
         near.append(np.argpartition(-cosine, count - 1, axis=1)[:, :count])
     same = [len(np.intersect1d(one, other)) for one, other in zip(*near, strict=True)]
@@ -145,6 +194,11 @@ class Speed:
     def to_json(self) -> dict[str, float]:
         """Return the fields as a JSON object."""
         return {"single_ms": self.single_ms, "bulk_per_second": self.bulk_per_second}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote. Raises KeyError, TypeError, ValueError or OverflowError."""
+        return cls(float(fields["single_ms"]), float(fields["bulk_per_second"]))
 
 
 def race(

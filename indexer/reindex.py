@@ -35,12 +35,13 @@ from recommender.catalogue import Catalogue, FileRow, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders import choose_backbone
 from recommender.errors import BadLibrary, Corrupt, NoSnapshot
+from recommender.exports import ENGINE
 from recommender.images import Limits
 from recommender.indexes.building import IndexOptions, read_report
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import Settings
-from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot
+from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, space_of
 from recommender.types import DecodedImage, PictureId
 
 FORGOTTEN = "forgotten on demand"
@@ -92,6 +93,8 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         model = ModelFolder.open(settings.home / "models" / catalogue.model_in_use().name)
         backbone = choose_backbone(settings, model)
     space = model.stored_space(backbone.space)
+    if change := _change_of_engine(settings, catalogue, model, space):
+        say(change)
     job = _Job(settings, catalogue, root, options)
     if options.dry_run:
         with clock.stage("scanning"):
@@ -127,6 +130,20 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             unmark(snapshots / info.id)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
+
+
+def _change_of_engine(settings: Settings, catalogue: Catalogue, model: ModelFolder, space: EmbeddingSpace) -> str:
+    """Say which engine answers so far, where the model of the same name is to make another space; else nothing."""
+    try:
+        published = catalogue.published()
+        before = space_of(settings.home / "snapshots" / published.id)
+    except (NoSnapshot, Corrupt):
+        return ""
+    if published.model != model.name or published.space == space.fingerprint:
+        return ""
+    engines = [one if one.startswith(ENGINE) else f"torch-{one}" for one in (before.precision, space.precision)]
+    other = ", of another export or training" if engines[0] == engines[1] else ""
+    return "{} was made with {}, and the new one will be with {}{}".format(published.id, *engines, other)
 
 
 def _missing(settings: Settings, space: EmbeddingSpace, library: Library, *, every_byte: bool) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from indexer.progress import say
 from indexer.strangers import not_known, unknown_snapshots
 from recommender.catalogue import Catalogue
-from recommender.errors import Corrupt, NoSnapshot, NotFound, UnknownArtefacts
+from recommender.encoders import require_answerable
+from recommender.errors import Corrupt, ModelError, NoSnapshot, NotFound, UnknownArtefacts
 from recommender.settings import Settings
 from recommender.snapshots import open_snapshot
 from recommender.types import SnapshotInfo
@@ -16,7 +17,8 @@ from recommender.types import SnapshotInfo
 def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> SnapshotInfo:
     """Publish an earlier snapshot again, once it has proved whole: the one named, or the next older one that is whole.
 
-    Raises NotFound, Corrupt where the one that is named is damaged, or all that are older, and UnknownArtefacts where
+    Whole is one whose files are, and from which this machine can answer. Raises NotFound, Corrupt where the one that is
+    named is damaged, or all that are older, ModelError where nothing here runs its model, and UnknownArtefacts where
     the catalogue does not know it, or nothing of what lies there.
     """
     known = catalogue.snapshots()
@@ -35,7 +37,7 @@ def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> 
         chosen = _newest_whole(settings, older)
     else:
         chosen = next(info for info in known if info.id == snapshot)
-        open_snapshot(settings.home / "snapshots" / chosen.id, chosen.digest)
+        _require_whole(settings, chosen)
     catalogue.republish(chosen.id)
     return chosen
 
@@ -44,9 +46,15 @@ def _newest_whole(settings: Settings, snapshots: Sequence[SnapshotInfo]) -> Snap
     """Return the first that is whole, and tell of those that are passed over. Raises Corrupt where none is."""
     for info in snapshots:
         try:
-            open_snapshot(settings.home / "snapshots" / info.id, info.digest)
-        except Corrupt as error:
+            _require_whole(settings, info)
+        except (Corrupt, ModelError, NotFound) as error:
             say(f"{info.id} is passed over: {error}")
         else:
             return info
     raise Corrupt("no older snapshot is whole: run `sokkuri reindex LIBRARY` to build one anew")
+
+
+def _require_whole(settings: Settings, info: SnapshotInfo) -> None:
+    """Raise what `rollback` raises unless a snapshot is whole, and so is what its questions go through."""
+    open_snapshot(settings.home / "snapshots" / info.id, info.digest)
+    require_answerable(settings, info.model, info.space)

@@ -18,7 +18,7 @@ from indexer.stopwatch import Stopwatch
 from indexer.strangers import strangers
 from indexer.thumbnails import ThumbnailShelf
 from recommender.catalogue import Catalogue, PictureRow
-from recommender.encoders import open_encoder
+from recommender.encoders import open_encoder, require_answerable
 from recommender.errors import InvalidImage, NoSnapshot, SokkuriError
 from recommender.files import read_regular
 from recommender.homes import finished
@@ -101,6 +101,7 @@ class _Inspection:
     findings: list[str] = field(default_factory=list)
     whole: dict[str, Snapshot] = field(default_factory=dict)
     looked_at: int = 0
+    engines: dict[tuple[str, str], str] = field(default_factory=dict)
     stored: dict[str, frozenset[bytes]] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     cosines: list[float] = field(default_factory=list)
@@ -121,8 +122,26 @@ class _Inspection:
             self._compare_counts(info, snapshot)
             if snapshot.model_digest != digests[info.model]:
                 self.findings.append(f"snapshot {info.id} was made with another model {info.model}: {REINDEX}")
+            elif reason := self._unanswerable(info):
+                self.findings.append(f"nothing here can answer from snapshot {info.id}: {reason}")
             if info.id in kept:
                 self.whole[info.id] = snapshot
+
+    def _unanswerable(self, info: SnapshotInfo) -> str:
+        """Say what is wrong with the engine that a snapshot was made with; nothing where it is there and whole."""
+        if (info.model, info.space) not in self.engines:
+            try:
+                require_answerable(self.settings, info.model, info.space)
+            except SokkuriError as error:
+                self.engines[info.model, info.space] = str(error)
+            else:
+                self.engines[info.model, info.space] = ""
+        return self.engines[info.model, info.space]
+
+    def _add(self, finding: str) -> None:
+        """Add a finding, unless another one tells it already."""
+        if not any(finding in told for told in self.findings):
+            self.findings.append(finding)
 
     def _published_and_newest(self) -> list[SnapshotInfo]:
         """Return the snapshot that is served, and the one that the catalogue mirrors: mostly they are one."""
@@ -239,7 +258,7 @@ class _Inspection:
         try:
             encoder: Encoder = open_encoder(self.settings, info.model, info.space)
         except SokkuriError as error:
-            self.findings.append(str(error))
+            self._add(str(error))
             return
         for row, image in sample:
             now = encoder.encode([image])[0].embedding.vector

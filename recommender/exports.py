@@ -17,6 +17,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,7 +33,12 @@ FOLDER = "exports"
 MANIFEST = "export.json"
 NETWORK, WEIGHTS = "network.xml", "network.bin"
 PRECISIONS = ("f32", "bf16", "int8")
+DEFAULT = "int8"
+"""The precision of `sokkuri export` where none is asked for; every processor runs one that was made on its kind."""
 ENGINE = "openvino"
+DAMAGE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading an export.json may raise that says something other than it should: JSON may be nested too deeply for
+Python, and hold numbers that are too large for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +56,30 @@ class Export:
         another model, another OpenVINO or another processor.
         """
         export = cls._read(model, precision)
-        _require_runnable(export)
+        reason, precision = _hindrance(export)
+        if reason:
+            raise ExportUnusable(f"{reason}: {made_by(model.name, precision)}")
         check_files(export.path, export.manifest["files"], export.remedy)
         return export
 
     @classmethod
     def require_runnable(cls, path: Path) -> None:
-        """Raise what `open` raises where the export in a folder, of whatever model, is not for this machine.
+        """Raise ExportUnusable or EngineMissing where the export in a folder, of any model, is not for this machine.
 
-        Raises OSError, ValueError or KeyError where its export.json cannot be read.
+        Raises what DAMAGE names where its export.json cannot be read.
         """
-        _require_runnable(cls(path, json.loads((path / MANIFEST).read_text(encoding="utf-8"))))
+        export = cls(path, json.loads((path / MANIFEST).read_text(encoding="utf-8")))
+        export._check_fields()
+        reason, _ = _hindrance(export)
+        if reason:
+            raise ExportUnusable(reason)
 
     @classmethod
     def _read(cls, model: ModelFolder, precision: str) -> Self:
         """Read export.json alone, and make sure that it is of this model."""
         require_precision(precision)
         path = model.path / FOLDER / precision
-        remedy = f"run `{command(model.name, precision)}`"
+        remedy = made_by(model.name, precision)
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
             if manifest["format"] != FORMAT:
@@ -74,20 +87,28 @@ class Export:
                     f"{shown(path)} has format {manifest['format']}, this Sokkuri reads {FORMAT}: {remedy}"
                 )
             export = cls(path, manifest)
-            _ = (export.bulk_over_torch, export.single_over_torch, manifest["processor"]["kind"], manifest["openvino"])
-            if not all(isinstance(one, str) for one in (manifest["model"], *_list(manifest["needs"]))):
-                raise TypeError
+            export._check_fields()
             of_this_model = manifest["model_digest"] == model.digest
             of_its_network = export.space == exported_space(model.space, precision, manifest["files"])
         except FileNotFoundError:
             raise NotFound(f"model {model.name} has no export {precision}: {remedy}") from None
-        except (OSError, ValueError, KeyError, TypeError):
+        except DAMAGE:
             raise ExportUnusable(f"{shown(path / MANIFEST)} is damaged: {remedy}") from None
         if not of_this_model:
             raise ExportUnusable(f"{shown(path)} was made of another model than {model.name} is now: {remedy}")
         if not of_its_network:
             raise ExportUnusable(f"{shown(path / MANIFEST)} does not describe its network: {remedy}")
         return export
+
+    def _check_fields(self) -> None:
+        """Read what is relied on once, so that a damaged field is told at opening. Raises what DAMAGE names."""
+        manifest = self.manifest
+        told = (manifest["openvino"], manifest["processor"]["kind"], *_list(manifest["needs"]))
+        sums = manifest["files"]
+        if set(sums) != {NETWORK, WEIGHTS} or not all(isinstance(one, str) for one in (*told, *sums.values())):
+            raise TypeError
+        if not all(isfinite(times) for times in (self.bulk_over_torch, self.single_over_torch)):
+            raise ValueError
 
     @classmethod
     def of_space(cls, model: ModelFolder, fingerprint: str) -> Self:
@@ -104,7 +125,7 @@ class Export:
                 return cls.open(model, precision)
         raise NotFound(
             f"embeddings of space {fingerprint} were made with an export of model {model.name} that is gone, damaged "
-            "or was made anew: run `sokkuri reindex LIBRARY`"
+            f"or was made anew: put its folder back into {shown(model.path / FOLDER)}, or run `sokkuri reindex LIBRARY`"
         )
 
     @property
@@ -115,7 +136,12 @@ class Export:
     @property
     def remedy(self) -> str:
         """What a message tells to do about an export that cannot be used."""
-        return f"run `{command(self.manifest['model'], self.precision)}`"
+        return made_by(self.model, self.precision)
+
+    @property
+    def model(self) -> str:
+        """The name of the model that it is an export of."""
+        return self.path.parents[1].name
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -146,17 +172,18 @@ class Export:
             raise ExportUnusable(f"{shown(self.path)} is no faster than torch on this processor")
 
 
-def _require_runnable(export: Export) -> None:
-    """Raise ExportUnusable where an export was made for another OpenVINO or processor, EngineMissing without one."""
-    required, needs = export.manifest["openvino"], export.manifest["needs"]
+def _hindrance(export: Export) -> tuple[str, str]:
+    """Return why this machine cannot run an export, and the precision that it can have; "" twice where it can.
+
+    Raises EngineMissing without OpenVINO.
+    """
+    required, needs, path = export.manifest["openvino"], export.manifest["needs"], shown(export.path)
     if required != installed():
-        raise ExportUnusable(
-            f"{shown(export.path)} was made with OpenVINO {required}, and {installed()} is installed: {export.remedy}"
-        )
+        return f"{path} was made with OpenVINO {required}, and {installed()} is installed", export.precision
     if needs and not instructions().intersection(needs):
-        raise ExportUnusable(
-            f"{shown(export.path)} needs a processor with {' or '.join(needs)}, and this one has none: {export.remedy}"
-        )
+        # In bf16 it would need the same again; 8 bits are made for the processor that they are made on.
+        return f"{path} needs a processor with {' or '.join(needs)}, and this one has none", DEFAULT
+    return "", ""
 
 
 def _list(value: Any) -> list[Any]:
@@ -175,6 +202,20 @@ def require_precision(precision: str) -> None:
 def command(model: str, precision: str) -> str:
     """Return the command that makes an export."""
     return f"sokkuri export {model} --precision {precision}"
+
+
+def made_by(model: str, precision: str) -> str:
+    """Return what a message tells to do to have an export made: only where torch is installed can one be."""
+    install = "" if has_torch() else "pip install 'sokkuri[train]' (an export is made of what torch runs) and "
+    return f"{install}run `{command(model, precision)}`"
+
+
+def has_torch() -> bool:
+    """Tell whether torch is installed, without loading it."""
+    try:
+        return find_spec("torch") is not None
+    except (ImportError, ValueError):  # something forbids to import it
+        return False
 
 
 def installed() -> str:

@@ -54,7 +54,7 @@ HOMES = {
     "matplotlib": ("indexer/evaluation/",),
     "nncf": ("indexer/conversion.py",),
     "numpy": ("recommender/", "indexer/", "web/"),
-    "openvino": ("recommender/encoders/openvino_encoder.py", "indexer/conversion.py", "indexer/export.py"),
+    "openvino": ("recommender/encoders/openvino_encoder.py", "indexer/conversion.py", "indexer/exporting.py"),
     "prometheus_client": ("web/metrics.py",),
     "protego": ("indexer/collect/manners.py",),
     "requests": ("indexer/collect/",),

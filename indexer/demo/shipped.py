@@ -24,9 +24,9 @@ from recommender.bundled import FOLDER as BUNDLED
 from recommender.bundled import WEIGHTS, read_card
 from recommender.catalogue import Catalogue, ModelRow
 from recommender.errors import BuildError, SokkuriError
+from recommender.exports import DAMAGE, Export
 from recommender.exports import FOLDER as EXPORTS
 from recommender.exports import MANIFEST as EXPORTED
-from recommender.exports import Export
 from recommender.folders import flush, sha256, shown, written_aside
 from recommender.modelfolder import BACKBONE, HEADS, MANIFEST, ModelFolder
 
@@ -42,7 +42,7 @@ def fits(plan: Plan, folder: Path = FOLDER) -> bool:
         if found != _wanted(plan):
             return False
         Export.require_runnable(folder / EXPORTS / PRECISION)
-    except (OSError, ValueError, KeyError, SokkuriError):
+    except (*DAMAGE, SokkuriError):
         return False
     return True
 
@@ -53,7 +53,7 @@ def hindrance(folder: Path = FOLDER) -> str:
         Export.require_runnable(folder / EXPORTS / PRECISION)
     except SokkuriError as error:
         return f" ({error})"
-    except (OSError, ValueError, KeyError):
+    except DAMAGE:
         pass
     return ""
 

@@ -9,6 +9,7 @@ from indexer.evaluation.metrics import untested_told
 from indexer.evaluation.rehearsal import shows_told
 from indexer.library import Library
 from indexer.training.projecting import projection_told
+from recommender.encoders import USUALLY_FASTER, has_card
 from recommender.modelfolder import ModelFolder
 
 
@@ -75,7 +76,8 @@ class TrainReport:
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items())
         drawn = f", and {self.nobody} drawn ones that show nobody, to learn doubt on" if self.nobody else ""
         lines.append(f"newly embedded: {self.embedded} pictures and views of the library{drawn}; seconds: {stages}")
-        lines.append(f"model {self.model.name} is in use: now `sokkuri reindex {self.library.root}`")
+        faster = "" if has_card() else f" (after `sokkuri export` it is {USUALLY_FASTER}, and so are answers)"
+        lines.append(f"model {self.model.name} is in use: now `sokkuri reindex {self.library.root}`{faster}")
         return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ import openvino
 from recommender.embeddings import EmbeddingSpace
 from recommender.encoders.feeding import Feeder
 from recommender.errors import ExportUnusable
-from recommender.exports import NETWORK, Export, require_precision
+from recommender.exports import DEFAULT, NETWORK, Export, made_by, require_precision
 from recommender.folders import shown
 from recommender.images import Preprocessing
 from recommender.types import DecodedImage, Matrix
@@ -41,7 +41,10 @@ class OpenVinoBackbone:
     @classmethod
     def load(cls, export: Export, preprocessing: Preprocessing, threads: int = 0) -> Self:
         """Open an export. Raises ExportUnusable where OpenVINO or the processor cannot run it as it was measured."""
-        return cls.of_file(export.path / NETWORK, export.space, preprocessing, export.precision, threads)
+        try:
+            return cls.of_file(export.path / NETWORK, export.space, preprocessing, export.precision, threads)
+        except ExportUnusable as error:
+            raise ExportUnusable(f"{error}: remove the folder and {made_by(export.model, DEFAULT)}") from None
 
     @classmethod
     def of_file(
@@ -56,7 +59,7 @@ class OpenVinoBackbone:
             compiled = core.compile_model(file, "CPU", options(precision, threads))
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1:] or ["it does not say why"]
-            raise ExportUnusable(f"OpenVINO cannot run {shown(file)} ({reason[0].strip()}): export it again") from None
+            raise ExportUnusable(f"OpenVINO cannot run {shown(file)} ({reason[0].strip()})") from None
         _require_precision_kept(compiled, precision)
         return cls(compiled, space, preprocessing, precision)
 
@@ -100,4 +103,4 @@ def _require_precision_kept(compiled: openvino.CompiledModel, precision: str) ->
     """Raise ExportUnusable where OpenVINO quietly computes in another precision than it was asked for."""
     found = compiled.get_property("INFERENCE_PRECISION_HINT")
     if found != _HINTS[precision]:
-        raise ExportUnusable(f"this processor does not compute in {precision}: use another --precision")
+        raise ExportUnusable(f"this processor does not compute in {precision}")

@@ -186,8 +186,11 @@ class TorchBackbone:
         """Open the backbone of a model folder. Raises Corrupt where the file and the network do not fit."""
         model = _without_values(lambda: network(folder.space.backbone, folder.space.layer))
         try:
-            # Linear layers, most of VGG19, stay mapped from the file, and processes share their memory.
-            model.load_state_dict(load_file(folder.path / BACKBONE), assign=True)
+            # Linear layers, most of VGG19, stay mapped from the file, and processes share their memory. Those of the
+            # bundled weights do not: they are kept in half as many bits.
+            tensors = load_file(folder.path / BACKBONE)
+            halves = {name: tensor.float() for name, tensor in tensors.items() if tensor.dtype == torch.float16}
+            model.load_state_dict(tensors | halves, assign=True)
         except (RuntimeError, SafetensorError):
             raise Corrupt(f"{folder.path / BACKBONE} does not fit {folder.space.backbone}: {REMEDY}") from None
         return cls(model.eval(), folder.space, folder.preprocessing, threads)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from recommender.calibration import Calibration
@@ -170,6 +171,22 @@ def test_a_batch_gives_what_single_calls_give() -> None:
     assert np.allclose(batch, singles, rtol=1e-4, atol=1e-6)
     assert np.allclose(backbone.features(images[::-1]), batch[::-1], rtol=1e-4, atol=1e-6)
     assert backbone.features([]).shape == (0, 512)
+
+
+def test_weights_of_half_as_many_bits_run(tmp_path: Path) -> None:
+    """The bundled weights are kept so, and the demo's model with them: torch computes with them in float32."""
+    torch.manual_seed(0)
+    rounded = network("squeezenet1_1").half()
+    folder = _stored(
+        tmp_path / "one", TorchBackbone.of_network("squeezenet1_1", rounded.float(), Preprocessing(size=64))
+    )
+    images = [decode(picture(seed)) for seed in range(2)]
+    expected = TorchBackbone.load(folder).features(images)
+    tensors = load_file(folder.path / BACKBONE)
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, folder.path / BACKBONE)
+    again = TorchBackbone.load(folder)
+    assert np.array_equal(again.features(images), expected)
+    assert weights_digest(again.network) == folder.space.weights
 
 
 def test_weights_of_another_network_in_a_model_folder_are_damage(tmp_path: Path) -> None:

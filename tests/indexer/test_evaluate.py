@@ -253,6 +253,7 @@ def test_characters_without_a_test_picture_are_named(tmp_path: Path) -> None:
     told = "no picture was tested of show-1/hero-1: how well they are told is not known"
     assert told in trained.out
     assert "newly embedded: 38 pictures and views of the library, and 40 drawn ones that show nobody" in trained.out
+    assert "(after `sokkuri export` it is usually two to four times as fast, and so are answers)" in trained.out
     assert "with 2 shows, what the model does with a picture of an unknown show could not be rehearsed" in trained.out
     done = sokkuri("evaluate", "few", "--output", tmp_path / "report", *home)
     assert told in done.out

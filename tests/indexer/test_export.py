@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bench.exporting import describe
 from indexer import export as job
-from indexer import fidelity
+from indexer import exporting, fidelity
 from indexer.conversion import converted, sensitive_layers
 from indexer.embed import EmbeddingTable
 from indexer.export import ExportReport, export
 from indexer.library import scan
-from indexer.reindex import reindex
+from indexer.reindex import ReindexOptions, reindex
+from indexer.rollback import rollback
 from indexer.samples import numbers_of
+from indexer.verify import verify
 from indexer.workplace import workplace
+from recommender import exports
 from recommender.calibration import Calibration
 from recommender.catalogue import ModelRow
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.encoders.torch_encoder import TorchBackbone, network
-from recommender.errors import BadLibrary, BuildError, Corrupt, ExportUnusable, FidelityTooLow, NotFound, SokkuriError
+from recommender.errors import (
+    BadLibrary,
+    BuildError,
+    Corrupt,
+    EngineMissing,
+    ExportUnusable,
+    FidelityTooLow,
+    NotFound,
+    SokkuriError,
+)
 from recommender.exports import Export, installed
 from recommender.heads import SPACES, Heads
 from recommender.images import Preprocessing, decode
@@ -55,10 +72,10 @@ class World:
         """The model."""
         return ModelFolder.open(self.settings.home / "models" / "small")
 
-    def export(self, precision: str = "f32") -> ExportReport:
-        """Export the model in use."""
+    def export(self, precision: str = "f32", name: str | None = None) -> ExportReport:
+        """Export the model in use, or the one that is named."""
         with workplace(self.settings, "test") as catalogue:
-            return export(self.settings, catalogue, None, precision)
+            return export(self.settings, catalogue, name, precision)
 
     def reindex(self, engine: str) -> str:
         """Publish a snapshot with an engine, and return what it was made with."""
@@ -135,7 +152,7 @@ def test_an_export_says_how_true_and_how_fast_it_is(world: World, capsys: pytest
     report = world.export()
     manifest = report.export.manifest
     assert report.made
-    assert manifest["fidelity"]["pictures"] == 16
+    assert (manifest["fidelity"]["pictures"], manifest["fidelity"]["gallery"]) == (21, 11)
     assert set(manifest["fidelity"]["agreement"].values()) == {1.0}
     assert manifest["fidelity"]["cosine"] == pytest.approx(1, abs=1e-5)
     assert manifest["speed"]["openvino"]["single_ms"] > 0
@@ -245,7 +262,8 @@ def test_eight_bits_are_tried_again_with_sensitive_layers_in_float32(
         lost = dict.fromkeys(attempts[-1].agreement, 0.5 if len(attempts) == 1 else 1.0)
         return replace(attempts[-1], agreement=lost, cosine=1.0, overlap=1.0, gained={})
 
-    monkeypatch.setattr(job, "compare", strict_once)
+    monkeypatch.setattr(exporting, "compare", strict_once)
+    monkeypatch.setattr(exporting, "widened", lambda _exam, figures, *_: figures)
     report = world.export("int8")
     layers = sensitive_layers(converted(TorchBackbone.load(world.model).network, 64))[1]
     assert len(attempts) == len(layers) == 2
@@ -261,6 +279,165 @@ def test_what_a_processor_lacks_is_told_at_once(world: World, monkeypatch: pytes
     monkeypatch.setattr(job, "instructions", frozenset)
     assert "does not compute in bf16" in refusal(lambda: world.export("bf16"), ExportUnusable)
     assert "f32, bf16, int8" in refusal(lambda: world.export("f16"), ExportUnusable)
+
+
+def test_what_is_missing_is_told_before_torch_is_loaded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that is gone, an engine that cannot be loaded, a name that is none: each in one line, at once."""
+    monkeypatch.setitem(sys.modules, "indexer.exporting", None)
+    world.root.rename(world.root.with_name("moved"))
+    try:
+        assert "does not exist" in refusal(world.export, BadLibrary)
+    finally:
+        world.root.with_name("moved").rename(world.root)
+    for name, told in (("", "name is empty"), ("../small", "'../small'"), ("..", "'..'"), ("../../etc", "'../../etc'")):
+        assert told in refusal(partial(world.export, name=name), NotFound)
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "find_spec", lambda _: None)
+        assert "exporting needs torch, which is not installed" in refusal(world.export, EngineMissing)
+    monkeypatch.setitem(sys.modules, "recommender.encoders.openvino_encoder", None)
+    assert "openvino cannot be loaded" in refusal(world.export, EngineMissing)
+
+
+def test_few_validation_pictures_are_told_and_too_few_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training pictures are compared on as well, until the ten nearest are at most half of the others."""
+    world.export()
+    assert "16 validation pictures are few: 5 training pictures are compared on as well" in capsys.readouterr().err
+    monkeypatch.setattr(job, "GALLERY", 4)
+    shutil.rmtree(world.model.path / "exports")
+    assert "20 pictures of small are too few to tell" in refusal(world.export, BuildError)
+
+
+def test_neighbours_are_looked_for_among_training_pictures_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that mistakes only what it was not examined on is refused for the neighbours that are found."""
+    asked: list[int] = []
+    features = OpenVinoBackbone.features
+
+    def forgetful(self: OpenVinoBackbone, images: Sequence[DecodedImage]) -> Matrix:
+        rows = features(self, images)
+        asked.append(len(images))
+        return rows if len(images) == 21 else rows[::-1]
+
+    monkeypatch.setattr(OpenVinoBackbone, "features", forgetful)
+    assert "of the 10 nearest among 31 pictures are the same (at least 0.95)" in refusal(world.export, FidelityTooLow)
+    assert asked == [21, 11]
+
+
+def test_an_export_whose_figures_are_gone_stays(world: World) -> None:
+    """It runs without them: the report says that they cannot be read, and nothing is a traceback."""
+    manifest = world.export().export.path / "export.json"
+    whole = json.loads(manifest.read_text(encoding="utf-8"))
+    damages: list[dict[str, Any]] = [
+        {"fidelity": None},
+        {"fidelity": whole["fidelity"] | {"agreement": None}},
+        {"fidelity": whole["fidelity"] | {"cosine": 10**400}},
+        {"fidelity": whole["fidelity"] | {"gained": [1]}},
+        {"kept": 5},
+        {"kept": ["\ud800"]},
+        {"speed": whole["speed"] | {"torch": None}},
+        {"speed": whole["speed"] | {"openvino": {"single_ms": "x"}}},
+    ]
+    for damage in [*damages, None]:
+        fields = whole | damage if damage else {name: whole[name] for name in whole if name not in ("fidelity", "kept")}
+        manifest.write_text(json.dumps(fields), encoding="utf-8")
+        report = world.export()
+        assert not report.made
+        assert "does not tell any more what was measured" in report.to_text()
+        assert json.dumps(report.to_json(), ensure_ascii=False).encode()
+        assert report.to_json()["fidelity"] is None
+    manifest.write_text(json.dumps(whole), encoding="utf-8")
+    assert world.export().to_json()["fidelity"] == whole["fidelity"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(world: World) -> None:
+    """Room would not help."""
+    place = world.model.path / "exports"
+    place.write_text("mine")
+    line = refusal(world.export, BuildError)
+    assert "models/small/exports is no folder: move it away" in line
+    place.unlink()
+    place.mkdir()
+    (place / "f32").write_text("mine")
+    assert "models/small/exports/f32 is no folder: move it away" in refusal(world.export, BuildError)
+    assert (place / "f32").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_line(world: World) -> None:
+    """The network does not fit: OpenVINO's error says nothing of room, the line does; nothing is left."""
+    done = sokkuri("export", "small", "--precision", "f32", "--home", world.settings.home, limit=1_000_000)
+    assert (done.code, done.out) == (1, "")
+    _few_pictures, line = done.err.splitlines()
+    assert "the network cannot be written" in line
+    assert "make room and run it again" in line
+    assert list((world.model.path / "exports").iterdir()) == []
+
+
+def test_where_nothing_could_answer_nothing_is_published(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without torch and a usable export, though every picture is in torch's table; a dry run says so too."""
+    world.reindex("torch")
+    made = world.export().export
+    world.reindex("openvino")
+    (made.path / "network.bin").write_bytes(b"")
+    monkeypatch.setattr(exports, "find_spec", lambda _: None)
+    with workplace(world.settings, "test") as catalogue:
+        before = catalogue.published()
+        for options in (ReindexOptions(), ReindexOptions(dry_run=True)):
+            line = refusal(partial(reindex, world.settings, catalogue, world.root, options), EngineMissing)
+            assert "nothing here can run model small" in line
+        assert catalogue.published() == before
+        refused = refusal(lambda: rollback(world.settings, catalogue, None), Corrupt)
+        assert "no older snapshot is whole" in refused
+        assert "is passed over: this model needs torch" in capsys.readouterr().err
+        assert catalogue.published() == before
+
+
+def test_a_change_of_engine_is_told(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line names what answered so far; where nothing changes there is none, nor where the model is another."""
+    world.export()
+    world.reindex("openvino")
+    capsys.readouterr()
+    world.reindex("openvino")
+    assert "was made with" not in capsys.readouterr().err
+    world.reindex("torch")
+    told = capsys.readouterr().err
+    assert "was made with openvino-f32, and the new one will be with torch-float32" in told
+    world.reindex("openvino")
+    assert "was made with torch-float32, and the new one will be with openvino-f32" in capsys.readouterr().err
+    rebuilt = world.model.path / "exports" / "f32" / "network.xml"
+    rebuilt.write_text(rebuilt.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    describe(world.model, "f32")
+    world.reindex("openvino")
+    assert "and the new one will be with openvino-f32, of another export" in capsys.readouterr().err
+
+
+def test_a_snapshot_whose_export_is_gone_is_not_published_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`verify` names it, and `rollback` passes over it, or refuses it by its name; put back, it is whole again."""
+    world.reindex("torch")
+    made = world.export().export
+    world.reindex("openvino")
+    world.reindex("torch")
+    with workplace(world.settings, "test") as catalogue:
+        last, middle, first = (info.id for info in catalogue.snapshots())
+        assert verify(world.settings, catalogue).findings == ()
+        made.path.rename(world.settings.home / "aside")
+        (finding,) = verify(world.settings, catalogue).findings
+        assert f"nothing here can answer from snapshot {middle}: " in finding
+        line = refusal(lambda: rollback(world.settings, catalogue, middle), NotFound)
+        assert "put its folder back into models/small/exports, or run `sokkuri reindex LIBRARY`" in line
+        assert catalogue.published().id == last
+        capsys.readouterr()
+        assert rollback(world.settings, catalogue, None).id == first
+        assert f"{middle} is passed over: " in capsys.readouterr().err
+        (world.settings.home / "aside").rename(made.path)
+        assert rollback(world.settings, catalogue, middle).id == middle
+        shutil.rmtree(made.path)
+        # Once, though nothing that is published can be embedded again either.
+        assert len(verify(world.settings, catalogue).findings) == 1
 
 
 def test_without_the_pictures_nothing_can_be_measured(world: World, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from indexer.fidelity import BULK, Exam, Fidelity, compare, overlap, race
+from indexer.fidelity import BULK, LEAST_AGREEMENT, Exam, Fidelity, compare, overlap, race, widened
 from recommender.embeddings import NONE, EmbeddingSpace, unit_length
 from recommender.heads import Heads
 from recommender.images import decode
@@ -57,6 +59,42 @@ def test_one_answer_of_four_changes() -> None:
     assert "0.750" in found.shortfall
 
 
+def test_one_picture_of_many_that_gives_no_number_is_refused() -> None:
+    """The mean cosine is no number then, which is neither above a bound nor below it."""
+    features = np.abs(np.random.default_rng(0).normal(size=(300, 2))).astype(np.float32)
+    found = features.copy()
+    found[7] = np.nan
+    told = compare(exam(features, [0] * 300), found)
+    assert min(told.agreement.values()) > LEAST_AGREEMENT
+    assert "the mean cosine of the embeddings is nan" in told.shortfall
+
+
+def test_nearest_are_looked_for_in_the_gallery_too() -> None:
+    """Two clusters far from each other: what changes among the gallery's pictures alone is found by the exam's."""
+    generator = np.random.default_rng(0)
+    features, gallery = (np.abs(generator.normal(size=(count, 2))).astype(np.float32) for count in (30, 60))
+    asked = replace(exam(features, [0] * 30), gallery=gallery)
+    narrow = compare(asked, features)
+    assert (narrow.overlap, narrow.among) == (1.0, 29)
+    same = widened(asked, narrow, features, gallery)
+    assert (same.overlap, same.gallery, same.among) == (1.0, 60, 89)
+    assert "10 nearest among 89 1.000" in same.to_text()
+    other = widened(asked, narrow, features, gallery[::-1])
+    expected, found = (unit_length(np.concatenate([features, rows])) for rows in (gallery, gallery[::-1]))
+    common = [len(_near(expected, row, 10) & _near(found, row, 10)) for row in range(30)]
+    assert other.overlap == pytest.approx(np.mean(common) / 10)
+    assert other.overlap < 1
+    assert widened(exam(features, [0] * 30), narrow, features, gallery) == narrow
+
+
+def test_figures_survive_json() -> None:
+    """Also those of an export that was made before there was a gallery."""
+    figures = replace(SAME, gallery=7)
+    assert Fidelity.from_json(json.loads(json.dumps(figures.to_json()))) == figures
+    older = {name: value for name, value in SAME.to_json().items() if name != "gallery"}
+    assert Fidelity.from_json(older) == SAME
+
+
 def test_overlap_counts_common_neighbours() -> None:
     """Of 12 pictures on an arc each has ten nearest of eleven others; exchanging two changes who is left out."""
     angles = np.linspace(0, 1, 12)
@@ -71,9 +109,11 @@ def test_overlap_counts_common_neighbours() -> None:
     assert overlap(arc[:2], arc[:2]) == overlap(arc[:1], arc[:1]) == 1.0
 
 
-def _near(vectors: Matrix, row: int) -> set[int]:
+def _near(vectors: Matrix, row: int, count: int = 11) -> set[int]:
     cosine = unit_length(vectors) @ vectors[row]
-    return set(np.argsort(-cosine)[:11].tolist()) - {row}
+    if count == 10:
+        cosine[row] = -2
+    return set(np.argsort(-cosine)[:count].tolist()) - {row}
 
 
 @pytest.mark.parametrize(
@@ -81,8 +121,13 @@ def _near(vectors: Matrix, row: int) -> set[int]:
     [
         ({"agreement": {"type": 1.0, "character": 0.98, "show": 1.0}}, "the best character is the same for 0.980"),
         ({"cosine": 0.98}, "the mean cosine of the embeddings is 0.9800"),
-        ({"overlap": 0.94}, "0.940 of the 10 nearest pictures"),
+        ({"overlap": 0.94}, "0.940 of the 10 nearest among 99 pictures"),
+        ({"overlap": 0.94, "gallery": 1000}, "0.940 of the 10 nearest among 1099 pictures"),
         ({"gained": {"type": None, "show": -0.6}}, "the accuracy of show changes by -0.60 points"),
+        ({"agreement": {"type": math.nan, "character": 1.0, "show": 1.0}}, "the best type is the same for nan"),
+        ({"cosine": math.nan}, "the mean cosine of the embeddings is nan"),
+        ({"overlap": math.nan}, "nan of the 10 nearest"),
+        ({"gained": {"type": math.nan}}, "the accuracy of type changes by nan"),
     ],
 )
 def test_the_gate_names_the_figure(change: dict[str, object], told: str) -> None:

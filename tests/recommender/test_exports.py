@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -100,7 +101,7 @@ def test_a_truncated_export_is_named(model: ModelFolder, export: Export, name: s
     assert "sokkuri export small --precision f32" in line
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', '{"format": 1, "space": {}}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', '{"format": 1, "space": {}}', "[" * 200_000])
 def test_a_damaged_description_is_named(model: ModelFolder, export: Export, text: str) -> None:
     """Whatever stands in export.json, the answer is one line."""
     (export.path / MANIFEST).write_text(text, encoding="utf-8")
@@ -117,6 +118,12 @@ def test_a_damaged_description_is_named(model: ModelFolder, export: Export, text
         ({"files": {}}, "is damaged"),
         ({"needs": "avx2"}, "is damaged"),
         ({"needs": [["avx2"]]}, "is damaged"),
+        ({"openvino": ["2026"]}, "is damaged"),
+        ({"processor": {"kind": None}}, "is damaged"),
+        ({"speed": {"bulk_over_torch": 10**400, "single_over_torch": 2.0}}, "is damaged"),
+        ({"speed": {"bulk_over_torch": 2.0, "single_over_torch": float("nan")}}, "is damaged"),
+        ({"files": {NETWORK: "a", WEIGHTS: "b", "\0": "c"}}, "is damaged"),
+        ({"files": {NETWORK: "a", WEIGHTS: "b", "\ud800": "c"}}, "is damaged"),
     ],
 )
 def test_what_does_not_fit_is_refused(model: ModelFolder, export: Export, changes: dict[str, Any], told: str) -> None:
@@ -124,7 +131,20 @@ def test_what_does_not_fit_is_refused(model: ModelFolder, export: Export, change
     describe(model, export.precision, **changes)
     line = refusal(lambda: Export.open(model, "f32"), ExportUnusable)
     assert told in line
-    assert "sokkuri export small --precision f32" in line
+    assert "sokkuri export small --precision " in line
+
+
+def test_the_remedy_is_one_that_works_here(model: ModelFolder, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bf16 an export made anew would lack the same instruction; without torch none can be made at all."""
+    shutil.copytree(export.path, export.path.parent / "bf16")
+    describe(model, "bf16", needs=["no_such_instruction"])
+    line = refusal(lambda: Export.open(model, "bf16"), ExportUnusable)
+    assert "needs a processor with no_such_instruction, and this one has none: run `sokkuri export small" in line
+    assert "--precision int8`" in line
+    monkeypatch.setattr(exports, "find_spec", lambda _: None)
+    for precision in ("bf16", "int8"):
+        with pytest.raises(SokkuriError, match=r"pip install 'sokkuri\[train\]'"):
+            Export.open(model, precision)
 
 
 def test_a_space_that_is_not_its_networks_is_refused(model: ModelFolder, export: Export) -> None:
@@ -275,8 +295,59 @@ def test_without_torch_any_export_runs(
 ) -> None:
     """In a light installation an export is taken though nobody measured it on this kind of processor."""
     give(made, model, "f32", speed={"bulk_over_torch": 0.5, "single_over_torch": 0.5}, processor={"kind": "z80"})
-    monkeypatch.setattr(encoders, "find_spec", lambda _: None)
+    monkeypatch.setattr(exports, "find_spec", lambda _: None)
     assert choose_backbone(settings, model).engine == "openvino-f32"
+
+
+def test_without_torch_and_an_export_nothing_runs(
+    made: Path, model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody could answer from is refused before any work, with what has to be installed to make an export."""
+    monkeypatch.setattr(exports, "find_spec", lambda _: None)
+    for engine, told in (
+        ("auto", "nothing here can run model small: it has no export, and torch is not installed"),
+        ("openvino", "model small has no export"),
+        ("torch", "this model needs torch, which is not installed"),
+    ):
+        chosen = replace(settings, engine=engine)
+        with pytest.raises((EngineMissing, NotFound)) as caught:
+            choose_backbone(chosen, model)
+        assert told in str(caught.value)
+        assert "pip install 'sokkuri[train]'" in str(caught.value)
+    damaged = give(made, model, "int8")
+    os.truncate(damaged.path / WEIGHTS, 0)
+    line = refusal(lambda: choose_backbone(settings, model), EngineMissing)
+    assert "exports/int8/network.bin is damaged" in line
+    assert "pip install 'sokkuri[train]' (an export is made of what torch runs) and run `sokkuri export small" in line
+
+
+def test_torch_that_cannot_be_loaded_is_one_line(
+    model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found when the first picture comes."""
+    monkeypatch.setitem(sys.modules, "recommender.encoders.torch_encoder", None)
+    backbone = choose_backbone(replace(settings, engine="torch"), model)
+    assert "sokkuri[train]" in refusal(lambda: backbone.features([decode(picture(0))]), EngineMissing)
+
+
+def test_who_runs_by_torch_hears_once_of_exports(
+    made: Path, model: ModelFolder, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the first picture goes through torch, unless torch was asked for, or there is an export."""
+    images = [decode(picture(0))]
+    for chosen in (settings, replace(settings, engine="torch")):
+        backbone = choose_backbone(chosen, model)
+        assert not caplog.records
+        backbone.features(images)
+        backbone.features(images)
+        if chosen is settings:
+            (record,) = caplog.records
+            assert record.levelno == logging.WARNING
+            assert "torch runs small, which has no export: `sokkuri export` makes one" in record.getMessage()
+        caplog.clear()
+    give(made, model, "f32", speed={"bulk_over_torch": 3.0, "single_over_torch": 3.0})
+    choose_backbone(settings, model).features(images)
+    assert not caplog.records
 
 
 def test_openvino_is_taken_where_it_is_asked_for(made: Path, model: ModelFolder, settings: Settings) -> None:
@@ -301,9 +372,9 @@ def test_what_openvino_cannot_read_is_one_line(model: ModelFolder, export: Expor
     (export.path / NETWORK).write_text("<net>", encoding="utf-8")
     describe(model, "f32")
     again = Export.open(model, "f32")
-    assert "OpenVINO cannot run" in refusal(
-        lambda: OpenVinoBackbone.load(again, model.preprocessing, 1), ExportUnusable
-    )
+    line = refusal(lambda: OpenVinoBackbone.load(again, model.preprocessing, 1), ExportUnusable)
+    assert "OpenVINO cannot run models/small/exports/f32/network.xml" in line
+    assert "remove the folder and run `sokkuri export small" in line
 
 
 def test_a_precision_that_the_processor_has_not_is_not_replaced(

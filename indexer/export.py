@@ -21,7 +21,7 @@ from indexer.split import HELD_OUT, PARTS
 from indexer.stopwatch import Stopwatch
 from recommender.catalogue import Catalogue
 from recommender.encoders import openvino_backbone
-from recommender.errors import BuildError, EngineMissing, ExportUnusable, NotFound, SokkuriError
+from recommender.errors import BuildError, EngineMissing, ExportUnusable, NoSnapshot, NotFound, SokkuriError
 from recommender.exports import DAMAGE, FOLDER, Export, has_torch, require_precision
 from recommender.folders import shown, sweep
 from recommender.images import Limits
@@ -110,15 +110,20 @@ class ExportReport:
 def export(settings: Settings, catalogue: Catalogue, name: str | None, precision: str) -> ExportReport:
     """Export a model (by default the one in use). One that is there and usable stays as it is.
 
-    Raises NotFound, Corrupt, EngineMissing, ExportUnusable (a precision that this processor has not), BadLibrary,
-    FidelityTooLow or BuildError.
+    Raises NotFound, NoSnapshot, Corrupt, EngineMissing, ExportUnusable (a precision that this processor has not),
+    BadLibrary, FidelityTooLow or BuildError.
     """
     require_precision(precision)
     clock = Stopwatch()
-    model = ModelFolder.open(settings.home / "models" / _plain(catalogue.model_in_use().name if name is None else name))
+    openvino_backbone()
+    try:
+        name = _plain(catalogue.model_in_use().name if name is None else name)
+    except (NoSnapshot, NotFound):
+        _require_torch()  # without which the remedy for a model that is not there, to train one, would not work either
+        raise
+    model = ModelFolder.open(settings.home / "models" / name)
     if precision == "bf16" and not instructions() & BFLOAT16:
         raise ExportUnusable("this processor does not compute in bf16: use another --precision")
-    openvino_backbone()
     for folder in (model.path / FOLDER, model.path / FOLDER / precision):
         if folder.exists() and not folder.is_dir():
             raise BuildError(f"{shown(folder)} is no folder: move it away and run it again")
@@ -126,14 +131,19 @@ def export(settings: Settings, catalogue: Catalogue, name: str | None, precision
     found = _found(model, precision)
     if found:
         return ExportReport(found, made=False, seconds={})
-    if not has_torch():
-        raise EngineMissing("exporting needs torch, which is not installed: pip install 'sokkuri[train]'")
+    _require_torch()
     chosen = Chosen.of(settings, catalogue, model)
     clock.lap("scanning")
     from indexer.exporting import make
 
     make(settings, model, precision, chosen, clock)
     return ExportReport(Export.open(model, precision), made=True, seconds=clock.seconds)
+
+
+def _require_torch() -> None:
+    """Raise EngineMissing where there is no torch."""
+    if not has_torch():
+        raise EngineMissing("exporting needs torch, which is not installed: pip install 'sokkuri[train]'")
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ moments of a whole run, while a real server on the same home is asked without a 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import multiprocessing
 import signal
@@ -313,16 +314,20 @@ def _reindex_and_kill(settings: Settings, root: Path, after: float) -> bool:
 
 
 def _reindex(root: str, home: str) -> None:
-    """Do in a forked process what the command does, in silence."""
+    """Do in a forked process what the command does, in silence unless it fails."""
     sys.argv = ["sokkuri", "reindex", root, "--home", home, "--json"]
     from tqdm import tqdm
 
     from recommender.cli import main
 
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process would leave behind
-    with Path("/dev/null").open("w", encoding="utf-8") as silence:
-        sys.stdout = silence
+    sys.stdout = sys.stderr = told = io.StringIO()
+    try:
         main()
+    except SystemExit as ended:
+        if ended.code and sys.__stderr__:
+            sys.__stderr__.write(told.getvalue())
+        raise
 
 
 @contextmanager

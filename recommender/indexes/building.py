@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
 
-import faiss
 import numpy as np
 
 from recommender.errors import BuildError, SettingError
@@ -36,7 +34,7 @@ from recommender.indexes.ivf_index import (
     read_lists,
 )
 from recommender.indexes.lists import FEWEST, Vectors, blocks, fill, learned, scale_of, store
-from recommender.indexes.tuning import Truth, Truths, Tuned, latency, measured, truths_of, tune
+from recommender.indexes.tuning import ASKED, ASKED_KEPT, Truths, Tuned, latency, measured, truths_of, tune
 from recommender.settings import Settings
 
 FLAT = "Flat"
@@ -241,9 +239,8 @@ class _Attempt:
         self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
         self._since = now
 
-    @cached_property
-    def _truths(self) -> Truths:
-        return truths_of(self._vectors, list(blocks(self._vectors.shape)))
+    def _truths(self, asked: int = ASKED) -> Truths:
+        return truths_of(self._vectors, blocks(self._vectors.shape), asked)
 
     def kept(self, folder: Path, report: IndexReport) -> str:
         """Try the lists of another folder; afterwards there are facts, or it returns why they do not serve.
@@ -266,13 +263,15 @@ class _Attempt:
         same_target = self._options.target_recall == report.target_recall
         found = None
         if same_target and report.few and report.many:
-            found = measured(index_with, self._truths, Efforts(report.few, report.many))
+            truths = self._truths(ASKED_KEPT)
+            found = measured(index_with, truths, Efforts(report.few, report.many))
         if found is None or found.recall_few < least:
-            found = tune(index_with, self._truths, int(lists.nlist), self._options.target_recall)
+            truths = self._truths()
+            found = tune(index_with, truths, int(lists.nlist), self._options.target_recall)
         if same_target and found.recall_few < least:
             self._lap("measure")
             return f"its recall fell from {report.recall10:.3f} to {found.recall_few:.3f}"
-        self._finish(report.key, stored, found)
+        self._finish(report.key, stored, found, truths.exact_ms)
         self.facts |= {"how": UPDATED, "learned_from": report.learned_from, "moved": report.moved}
         return ""
 
@@ -287,20 +286,17 @@ class _Attempt:
         self._lap("train")
         fill(lists, stored, self._folder / LISTS)
         self._lap("add")
+        truths = self._truths()
         found = tune(
-            lambda efforts: IvfIndex(lists, stored, efforts),
-            self._truths,
-            int(lists.nlist),
-            self._options.target_recall,
+            lambda efforts: IvfIndex(lists, stored, efforts), truths, int(lists.nlist), self._options.target_recall
         )
-        self._finish(key, stored, found)
+        self._finish(key, stored, found, truths.exact_ms)
         self.facts |= {"why": why, "learned_from": self._vectors.shape[0]}
         return self.facts
 
-    def _finish(self, key: str, stored: Stored, found: Tuned) -> None:
+    def _finish(self, key: str, stored: Stored, found: Tuned, exact_ms: float) -> None:
         """Put down what is true of either."""
         np.save(self._folder / CENTRE, stored.centre)
-        exact = _exact_latency(self._vectors, self._truths.few)
         self._lap("measure")
         count, dimension = self._vectors.shape
         self.facts = {
@@ -309,7 +305,7 @@ class _Attempt:
             "recall10": found.recall_few,
             "recall1000": found.recall_many,
             "latency_ms": found.latency_ms,
-            "exact_latency_ms": exact,
+            "exact_latency_ms": exact_ms,
             "bytes_per_vector": ((self._folder / LISTS).stat().st_size + stored.centre.nbytes) / count,
             "mapped_bytes_per_vector": 2.0 * dimension,
             "seconds": self._seconds,
@@ -317,15 +313,3 @@ class _Attempt:
             "few": found.efforts.few,
             "many": found.efforts.many,
         }
-
-
-def _exact_latency(vectors: Vectors, truth: Truth) -> float:
-    """Return how long comparing with every vector takes, in ms, on one thread; reading them does not count."""
-    faiss.omp_set_num_threads(1)
-    total = 0.0
-    for rows in blocks(vectors.shape):
-        block = vectors[rows]
-        started = perf_counter()
-        faiss.knn(truth.queries[:1], block, 1, faiss.METRIC_INNER_PRODUCT)
-        total += perf_counter() - started
-    return 1000 * total

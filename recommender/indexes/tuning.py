@@ -5,11 +5,11 @@ Not here: how an index is built (`building`) and searched (`ivf_index`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import sqrt
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -21,6 +21,8 @@ from recommender.types import Matrix
 
 ASKED = 1024
 """Stored vectors that the recall of ten is measured with: its standard error is about a tenth of a point."""
+ASKED_KEPT = 512
+"""As many suffice to tell whether lists that are kept still find what they found."""
 ASKED_MANY = 32
 """Those that the recall of a thousand is measured with."""
 FACTORS_FEW = (4, 8, 16, 32, 64)
@@ -44,10 +46,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Truths:
-    """What FEW results are measured with, and what MANY are."""
+    """What FEW results are measured with, and MANY; and how long comparing one vector with all takes, in ms."""
 
     few: Truth
     many: Truth
+    exact_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +63,70 @@ class Tuned:
     latency_ms: float
 
 
-def truths_of(vectors: Any, blocks: Sequence[slice]) -> Truths:
-    """Compare samples of the vectors with all of them, block by block."""
-    return Truths(truth_of(vectors, blocks, ASKED, FEW), truth_of(vectors, blocks, ASKED_MANY, MANY))
+def truths_of(vectors: Any, blocks: Iterable[slice], asked: int = ASKED) -> Truths:
+    """Compare samples of the vectors with all of them, block by block, each of which is read once."""
+    few, many = _Nearest.of(vectors, asked, FEW), _Nearest.of(vectors, ASKED_MANY, MANY)
+    exact = 0.0
+    for block in blocks:
+        stored = np.ascontiguousarray(vectors[block])
+        few.look_at(stored, block.start)
+        many.look_at(stored, block.start)
+        exact += _one_search(few.queries[:1], stored)
+    return Truths(few.truth(), many.truth(), 1000 * exact)
 
 
 def truth_of(vectors: Any, blocks: Iterable[slice], asked: int, results: int) -> Truth:
     """Find the `results` rows nearest to each of a sample by comparing it with all vectors, block by block."""
-    count = vectors.shape[0]
-    rows = np.sort(np.random.default_rng(1).choice(count, min(asked, count), replace=False))
-    queries = np.ascontiguousarray(vectors[rows])
-    wanted = min(results + 1, count)
-    similarities = np.empty((len(rows), 0), dtype=np.float32)
-    nearest = np.empty((len(rows), 0), dtype=np.int64)
+    nearest = _Nearest.of(vectors, asked, results)
     for block in blocks:
-        stored = np.ascontiguousarray(vectors[block])
-        more, found = faiss.knn(queries, stored, min(wanted, len(stored)), faiss.METRIC_INNER_PRODUCT)
-        similarities = np.concatenate([similarities, more], axis=1)
-        nearest = np.concatenate([nearest, found + block.start], axis=1)
-        best = np.argsort(-similarities, axis=1, kind="stable")[:, :wanted]
-        similarities = np.take_along_axis(similarities, best, axis=1)
-        nearest = np.take_along_axis(nearest, best, axis=1)
-    others = [found[found != row][: wanted - 1] for row, found in zip(rows, nearest, strict=True)]
-    return Truth(queries, rows, np.stack(others))
+        nearest.look_at(np.ascontiguousarray(vectors[block]), block.start)
+    return nearest.truth()
+
+
+@dataclass
+class _Nearest:
+    """The rows nearest to some stored vectors, those themselves among them, as far as blocks were looked at."""
+
+    queries: Matrix
+    rows: NDArray[np.int64]
+    wanted: int
+    similarities: Matrix
+    nearest: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, vectors: Any, asked: int, results: int) -> Self:
+        """Choose the queries; nothing was looked at yet."""
+        count = vectors.shape[0]
+        rows = np.sort(np.random.default_rng(1).choice(count, min(asked, count), replace=False))
+        none = len(rows), 0
+        queries = np.ascontiguousarray(vectors[rows])
+        return cls(queries, rows, min(results + 1, count), np.empty(none, np.float32), np.empty(none, np.int64))
+
+    def look_at(self, stored: Matrix, start: int) -> None:
+        """Compare with vectors of which the first stands in row `start`."""
+        wanted = min(self.wanted, len(stored))
+        more, found = faiss.knn(self.queries, stored, wanted, faiss.METRIC_INNER_PRODUCT)
+        similarities = np.concatenate([self.similarities, more], axis=1)
+        nearest = np.concatenate([self.nearest, found + start], axis=1)
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, : self.wanted]
+        self.similarities = np.take_along_axis(similarities, best, axis=1)
+        self.nearest = np.take_along_axis(nearest, best, axis=1)
+
+    def truth(self) -> Truth:
+        """Return what was found, without the queries themselves."""
+        others = [found[found != row][: self.wanted - 1] for row, found in zip(self.rows, self.nearest, strict=True)]
+        return Truth(self.queries, self.rows, np.stack(others))
+
+
+def _one_search(query: Matrix, stored: Matrix) -> float:
+    """Return the seconds that comparing one vector with some takes on one thread."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    started = perf_counter()
+    faiss.knn(query, stored, 1, faiss.METRIC_INNER_PRODUCT)
+    taken = perf_counter() - started
+    faiss.omp_set_num_threads(threads)
+    return taken
 
 
 def tune(index_with: Callable[[Efforts], IvfIndex], truths: Truths, lists: int, target: float) -> Tuned:

@@ -42,7 +42,6 @@ HOMES = {
     "faiss": (
         "recommender/indexes/faiss_index.py",
         "recommender/indexes/ivf_index.py",
-        "recommender/indexes/building.py",
         "recommender/indexes/lists.py",
         "recommender/indexes/tuning.py",
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import requests
 
 from recommender.errors import SettingError
 from recommender.settings import Settings
+from tests.waiting import lines_until
 from tests.web.world import draw
 from web.commands import listen, shared_among
 
@@ -34,12 +34,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
-        line = ""
-        while not re.search(r"\d{4,}", line):
-            assert select.select([process.stderr], [], [], 60)[0], "the server did not start within a minute"
-            line = process.stderr.readline()
-            assert line or process.poll() is None, "the server ended"
-        yield process, line
+        yield process, lines_until(process, r"\d{4,}")[-1]
     finally:
         process.terminate()
         try:

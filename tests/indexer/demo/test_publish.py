@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from recommender.bundled import read_card
 from recommender.publication import Publication
 from recommender.settings import Settings
 from tests.indexer.running import sokkuri
+from tests.waiting import lines_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
@@ -105,14 +105,8 @@ def test_the_demo_is_served(home: Path) -> None:
     """The command goes straight to serving what is published, names pictures to upload, and ends at SIGTERM."""
     arguments = [sys.executable, "-c", SERVE, str(home)]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = ""
         try:
-            while "Sokkuri is at" not in said:
-                assert select.select([process.stderr], [], [], 60)[0], said
-                line = process.stderr.readline()
-                assert line, said
-                said += line
+            said = "".join(lines_until(process, "Sokkuri is at"))
             address = re.search(r"http://\S+", said)
             assert address
             shows = requests.get(f"{address[0]}/api/v1/shows", timeout=30).json()["shows"]

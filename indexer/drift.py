@@ -22,6 +22,8 @@ from recommender.types import Matrix
 if TYPE_CHECKING:
     from recommender.indexes.lists import Vectors
 
+GONE = -1
+"""Stands for the row of a picture that the new snapshot does not hold."""
 SAMPLE = 100
 """Pictures that are asked for their neighbours. Ids are hashes: those with the smallest are as good as drawn at random,
 and stay the same from one reindex to the next."""
@@ -78,39 +80,18 @@ def measure_drift(before: Snapshot, coming: SnapshotContent) -> Drift:
         return Drift(before.info.id, float(bool(common)), len(common), other_space=not same_space)
     sample = heapq.nsmallest(SAMPLE, common)
     known = np.array([new[identity] for identity in common])
-    new_row = np.full(len(old), -1)
+    new_row = np.full(len(old), GONE)
     new_row[[old[identity] for identity in common]] = known
     asked = np.array([old[identity] for identity in sample])
-    read = _Stored(before, coming.vectors, new_row if same_space else np.full(len(old), -1))
-    neighbours, _ = _nearest(read, np.arange(len(old)), asked, count)
+    neighbours, _ = _nearest(before.index.vectors, np.arange(len(old)), asked, count)
     asking = np.array([new[identity] for identity in sample])
-    _, least = _nearest(lambda rows: coming.vectors[rows], known, asking, min(count, len(common) - 1))
-    overlaps = _overlaps(coming.vectors, asking, new_row[neighbours], least)
+    if same_space:  # the same vectors: those that are still there are as near as they were
+        overlaps = np.asarray((new_row[neighbours] != GONE).mean(axis=1))
+    else:
+        _, least = _nearest(lambda rows: coming.vectors[rows], known, asking, min(count, len(common) - 1))
+        overlaps = _overlaps(coming.vectors, asking, new_row[neighbours], least)
     shows = [coming.characters[row].show.slug for row in asking]
     return Drift(before.info.id, float(overlaps.mean()), len(sample), _worst(shows, overlaps), not same_space)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """Reads vectors of a snapshot; those that are `same` rows of other vectors are read there, which is far quicker.
-
-    `same` has a number for each row of the snapshot, -1 where there is no such vector.
-    """
-
-    snapshot: Snapshot
-    vectors: Vectors
-    same: NDArray[np.int64]
-
-    def __call__(self, rows: NDArray[np.int64]) -> Matrix:
-        """Return the (n, d) vectors of some rows."""
-        there = self.same[rows] >= 0
-        if there.all():
-            return np.asarray(self.vectors[self.same[rows]], dtype=np.float32)
-        found = np.empty((len(rows), len(self.snapshot.index.vector(0))), np.float32)
-        if there.any():  # of another model's snapshot none, and its vectors have another length
-            found[there] = self.vectors[self.same[rows[there]]]
-        found[~there] = self.snapshot.index.vectors(rows[~there])
-        return found
 
 
 def _nearest(
@@ -139,9 +120,9 @@ def _overlaps(
 ) -> NDArray[np.float64]:
     """Return, for each asked picture, the share of its former neighbours that are as near as its neighbours now.
 
-    `neighbours` are (asked, count) new rows of the former neighbours, -1 for one that is gone.
+    `neighbours` are (asked, count) new rows of the former neighbours, GONE for one that is not there.
     """
-    there = neighbours >= 0
+    there = neighbours != GONE
     former = vectors[np.where(there, neighbours, 0).ravel()].reshape(*neighbours.shape, -1)
     near = np.einsum("qd,qkd->qk", vectors[asking], former)
     return np.asarray((there & (near >= least[:, np.newaxis] - ROUNDING)).mean(axis=1))

@@ -120,7 +120,8 @@ def _index_text(index: dict[str, Any]) -> str:
     how = {"shared": "shared with the snapshot before", "updated": "lists kept", "built": "built"}[index["how"]]
     moved = f", {index['moved']:,} vectors came or went since they were learned" if index["how"] == "updated" else ""
     why = f" anew: {index['why']}" if index["why"] and index["how"] == "built" else ""
-    figures = f"recall@10 {index['recall10']:.3f}, {index['bytes_per_vector']:.0f} bytes a vector in memory"
+    last = " when last measured" if index.get("unmeasured") else ""
+    figures = f"recall@10 {index['recall10']:.3f}{last}, {index['bytes_per_vector']:.0f} bytes a vector in memory"
     return f"index {index['key']}: {figures}; {how}{moved}{why}"
 
 

@@ -45,7 +45,18 @@ from recommender.snapshots import Snapshot, SnapshotContent, open_snapshot, spac
 from recommender.types import DecodedImage, PictureId
 
 FORGOTTEN = "forgotten on demand"
-TOLD = ("how", "why", "kind", "key", "recall10", "latency_ms", "bytes_per_vector", "build_seconds", "moved")
+TOLD = (
+    "how",
+    "why",
+    "kind",
+    "key",
+    "recall10",
+    "latency_ms",
+    "bytes_per_vector",
+    "build_seconds",
+    "moved",
+    "unmeasured",
+)
 """What a reindex tells of the index's own report."""
 MANY_VALUES = 50_000
 """So many new values, beyond those that are gone, make Python look for garbage; 700 is usual."""

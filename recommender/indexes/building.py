@@ -55,6 +55,9 @@ MOST_MOVED = 0.2
 """Where more vectors than this share came or went since the lists were learned, they are learned anew."""
 SLACK = 0.005
 """How much less recall than before counts as luck: two samples of a thousand vectors may differ by as much."""
+MOST_UNMEASURED = 0.001
+"""The share of vectors that may come or go before kept lists are measured again. All others keep their codes, and one
+that came is on average among the ten nearest of ten: far too little to be seen in a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class IndexReport:
     `recall10` and `recall1000` are shares of the true nearest that are found, of stored vectors that are asked for and
     not counted themselves; bytes are those of one vector, in memory and in the file that is only mapped. `how` is
     BUILT or UPDATED, and `why` says what former lists could not serve for. The lists were learned when there were
-    `learned_from` vectors; `moved` came or went since.
+    `learned_from` vectors; `moved` came or went since, `unmeasured` of them after recalls and latencies were measured.
     """
 
     kind: str
@@ -103,6 +106,7 @@ class IndexReport:
     why: str = ""
     learned_from: int = 0
     moved: int = 0
+    unmeasured: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -221,7 +225,7 @@ def _build_ivf(
     moved = report.moved + former.moved
     if moved > MOST_MOVED * report.learned_from:
         return attempt.anew(key, f"{moved:,} vectors came or went since the lists were learned")
-    why = attempt.kept(former.folder, replace(report, moved=moved))
+    why = attempt.kept(former.folder, replace(report, moved=moved, unmeasured=report.unmeasured + former.moved))
     return attempt.facts or attempt.anew(key, why)
 
 
@@ -245,7 +249,7 @@ class _Attempt:
     def kept(self, folder: Path, report: IndexReport) -> str:
         """Try the lists of another folder; afterwards there are facts, or it returns why they do not serve.
 
-        `report` is that of the folder, its `moved` as it is now.
+        `report` is that of the folder, its `moved` and `unmeasured` as they are now.
         """
         lists = read_lists(folder / LISTS)
         centre = np.load(folder / CENTRE, allow_pickle=False)
@@ -255,16 +259,21 @@ class _Attempt:
         self._lap("store")
         fill(lists, stored, self._folder / LISTS)
         self._lap("add")
+        same_target = self._options.target_recall == report.target_recall
+        former = _tuned(report) if same_target else None
+        if former and report.unmeasured <= MOST_UNMEASURED * len(stored.offsets):
+            self._finish(report.key, stored, former, report.exact_latency_ms)
+            self.facts |= _updated(report, report.unmeasured)
+            return ""
         least = min(self._options.target_recall, report.recall10) - SLACK
 
         def index_with(efforts: Efforts) -> IvfIndex:
             return IvfIndex(lists, stored, efforts)
 
-        same_target = self._options.target_recall == report.target_recall
         found = None
-        if same_target and report.few and report.many:
+        if former:
             truths = self._truths(ASKED_KEPT)
-            found = measured(index_with, truths, Efforts(report.few, report.many))
+            found = measured(index_with, truths, former.efforts)
         if found is None or found.recall_few < least:
             truths = self._truths()
             found = tune(index_with, truths, int(lists.nlist), self._options.target_recall)
@@ -272,7 +281,7 @@ class _Attempt:
             self._lap("measure")
             return f"its recall fell from {report.recall10:.3f} to {found.recall_few:.3f}"
         self._finish(report.key, stored, found, truths.exact_ms)
-        self.facts |= {"how": UPDATED, "learned_from": report.learned_from, "moved": report.moved}
+        self.facts |= _updated(report, 0)
         return ""
 
     def anew(self, key: str, why: str) -> dict[str, Any]:
@@ -313,3 +322,15 @@ class _Attempt:
             "few": found.efforts.few,
             "many": found.efforts.many,
         }
+
+
+def _tuned(report: IndexReport) -> Tuned | None:
+    """Return what was found when the index of a report was measured last; None for one that is exact."""
+    if report.few is None or report.many is None:
+        return None
+    return Tuned(Efforts(report.few, report.many), report.recall10, report.recall1000, report.latency_ms)
+
+
+def _updated(report: IndexReport, unmeasured: int) -> dict[str, Any]:
+    """Return what is said of lists that were kept, the report of which counts what moved until now."""
+    return {"how": UPDATED, "learned_from": report.learned_from, "moved": report.moved, "unmeasured": unmeasured}

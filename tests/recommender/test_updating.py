@@ -104,6 +104,22 @@ def test_changes_add_up(updated: tuple[Path, IndexReport], changed: Matrix, tmp_
     assert report.why == "2,550 vectors came or went since the lists were learned"
 
 
+def test_a_few_changes_are_not_worth_measuring(former: Path, tmp_path: Path) -> None:
+    """Up to a thousandth the figures are those measured last, and it is said; after that they are measured again."""
+    before = read_report(former)
+    assert before is not None
+    folder = former
+    for number, unmeasured in enumerate([COUNT // 2000, COUNT // 1000, 0]):
+        made(str(number), tmp_path)
+        report = build_index(tmp_path / str(number), clustered(), LARGE, Former(folder, COUNT // 2000))
+        assert (report.how, report.unmeasured) == ("updated", unmeasured)
+        assert report.moved == (number + 1) * (COUNT // 2000)
+        same = (report.recall10, report.latency_ms) == (before.recall10, before.latency_ms)
+        assert same == bool(unmeasured)
+        folder = tmp_path / str(number)
+    assert read_report(folder) == report
+
+
 def test_a_vector_far_from_all_makes_it_anew(former: Path, tmp_path: Path) -> None:
     """Sixteen bits reach so far and no further: a vector of the other side is not cut off, the scale is set anew."""
     far = np.concatenate([clustered(), -np.eye(1, DIMENSION, dtype=np.float32)])
@@ -121,7 +137,7 @@ def test_lists_that_find_less_are_learned_anew(tmp_path: Path) -> None:
     before = build_index(tmp_path / made("before", tmp_path), scattered, options)
     assert before.key.endswith("PQ4x8np")
     assert before.recall10 < 0.98
-    report = before.to_json() | {"recall10": 0.99}
+    report = before.to_json() | {"recall10": 0.99, "unmeasured": 11}
     (tmp_path / "before" / "index.json").write_text(json.dumps(report), encoding="utf-8")
     after = build_index(tmp_path / made("after", tmp_path), scattered, options, Former(tmp_path / "before", 0))
     assert after.how == "built"

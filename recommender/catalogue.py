@@ -2,28 +2,22 @@
 
 It mirrors the library that was published last, and keeps the rows of pictures that left it while a snapshot holds them,
 so that a rollback misses nothing. Of every library that was scanned it remembers the files, so that the next scan is
-short. Plain values go in and come out, rows of the database never do. Not here: the tables (`tables`), their upgrades
-(`migrations`), the files of a snapshot (`snapshots`).
+short. Plain values go in and come out, rows of the database never do. Not here: the tables (`tables`), how their rows
+are read and written (`rows`), their upgrades (`migrations`), the files of a snapshot (`snapshots`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from itertools import islice
 from operator import attrgetter
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Executable,
-    Select,
-    Table,
     bindparam,
     delete,
     func,
@@ -34,7 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection, Engine
 
-from recommender.errors import BadLibrary, CatalogueVersion, NoSnapshot, NotFound, SnapshotError
+from recommender.errors import CatalogueVersion, NoSnapshot, NotFound, SnapshotError
+from recommender.rows import WantedRows, each, execute_each
 from recommender.tables import (
     Base,
     Characters,
@@ -59,9 +54,6 @@ from recommender.tables import (
 from recommender.types import Character, PictureId, Show, SnapshotInfo
 
 NOTHING_YET = "nothing was trained or indexed yet: run `sokkuri train LIBRARY` and `sokkuri reindex LIBRARY`"
-
-CHUNK = 10_000
-"""How many rows go to or come from the database at once, so that no second copy of a large library is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +217,7 @@ class Catalogue:
     def pictures(self) -> list[PictureRow]:
         """Return all pictures of the published library, in no particular order."""
         with self._reading() as connection:
-            return [PictureRow(*values) for values in _each(connection, select(Pictures.__table__))]
+            return [PictureRow(*values) for values in each(connection, select(Pictures.__table__))]
 
     def former_picture_ids(self) -> set[str]:
         """Return the ids of the pictures that left the published library and are kept for snapshots that hold them."""
@@ -236,7 +228,7 @@ class Catalogue:
         """Drop rows of pictures that left the published library, once no snapshot holds them any more."""
         with self._writing() as connection:
             statement = delete(FormerPictures).where(_FORMER.c.id == bindparam("gone"))
-            _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
+            execute_each(connection, statement, ({"gone": picture} for picture in pictures))
 
     def counts(self) -> Counts:
         """Return how many shows, characters and pictures there are, all at the same moment."""
@@ -248,7 +240,7 @@ class Catalogue:
         """Return what is remembered of the files of `library`, an absolute folder, by path; unknown ones have none."""
         columns = [Files.__table__.columns[name] for name in _FILE_COLUMNS]
         with self._reading() as connection:
-            found = _each(connection, select(*columns).where(Files.library == library))
+            found = each(connection, select(*columns).where(Files.library == library))
             return {values[0]: FileRow(*values) for values in found}
 
     def remember_files(self, library: str, rows: Iterable[FileRow]) -> None:
@@ -256,7 +248,7 @@ class Catalogue:
 
         Only rows that differ are written; other libraries are left alone. Raises BadLibrary for a repeated path.
         """
-        wanted = _wanted("files", rows, attrgetter(*_FILE_COLUMNS), {"library": library})
+        wanted = WantedRows.of("files", rows, attrgetter(*_FILE_COLUMNS), {"library": library})
         with self._writing() as connection:
             wanted.delete(connection, wanted.write_changes(connection))
 
@@ -283,8 +275,8 @@ class Catalogue:
         places = [*((row.library, row.path) for row in rows), *gone]
         statement = delete(Collected).where(columns.library == bindparam("in"), columns.path == bindparam("at"))
         with self._writing() as connection:
-            _execute_each(connection, statement, ({"in": library, "at": path} for library, path in places))
-            _execute_each(connection, insert(Collected), map(asdict, rows))
+            execute_each(connection, statement, ({"in": library, "at": path} for library, path in places))
+            execute_each(connection, insert(Collected), map(asdict, rows))
 
     def collected(self, picture: str | None = None, library: str | None = None) -> list[CollectedRow]:
         """Return where pictures came from: one picture, or all of `library`, or all; by library and path."""
@@ -294,13 +286,13 @@ class Catalogue:
         if library is not None:
             query = query.where(Collected.library == library)
         with self._reading() as connection:
-            return [CollectedRow(*values) for values in _each(connection, query)]
+            return [CollectedRow(*values) for values in each(connection, query)]
 
     def collected_from(self, prefix: str) -> list[CollectedRow]:
         """Return the rows whose picture's, or page's, address begins with `prefix`."""
         begins = [column.startswith(prefix, autoescape=True) for column in (Collected.address, Collected.page)]
         with self._reading() as connection:
-            found = [CollectedRow(*row) for row in _each(connection, select(Collected.__table__).where(or_(*begins)))]
+            found = [CollectedRow(*row) for row in each(connection, select(Collected.__table__).where(or_(*begins)))]
         # SQLite's LIKE takes A for a; addresses do not.
         return [row for row in found if row.address.startswith(prefix) or row.page.startswith(prefix)]
 
@@ -328,7 +320,7 @@ class Catalogue:
         with self._writing() as connection:
             known = set(connection.scalars(select(Forgotten.picture)))
             fresh = ({"picture": one, "forgotten": moment} for one in dict.fromkeys(pictures) if one not in known)
-            _execute_each(connection, insert(Forgotten), fresh)
+            execute_each(connection, insert(Forgotten), fresh)
 
     def forget_pictures(self, pictures: Sequence[str]) -> None:
         """Drop every row about pictures but that they are forgotten; characters and shows that lose all go as well.
@@ -338,7 +330,7 @@ class Catalogue:
         with self._writing() as connection:
             for column in (Pictures.id, FormerPictures.id, Files.picture, Collected.picture):
                 statement = delete(column.class_).where(column == bindparam("gone"))
-                _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
+                execute_each(connection, statement, ({"gone": picture} for picture in pictures))
             connection.execute(delete(Characters).where(Characters.label.not_in(select(Pictures.character))))
             connection.execute(delete(Shows).where(Shows.slug.not_in(select(Characters.show))))
             engine = connection.engine
@@ -475,61 +467,18 @@ def _publish(connection: Connection, snapshot_id: str) -> None:
 _FORMER = Base.metadata.tables["former_pictures"]
 _FILE_COLUMNS = tuple(field.name for field in fields(FileRow))
 
-# One row as the database holds it, its values in the order of the table's columns.
-_Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The rows that a table is to hold, by their key, which is their first value.
-
-    Where one table holds the rows of several owners, `shared` are the columns, the table's first ones, that say whose
-    rows these are, with their values; the rows lack them, and those of other owners do not matter.
-    """
-
-    table: Table
-    rows: Mapping[str, _Row]
-    shared: Mapping[str, Any]
-
-    def write_changes(self, connection: Connection) -> list[str]:
-        """Insert and update the rows that the table lacks; return the keys of those that it has too many."""
-        columns = self._columns()
-        lacking, changed, gone = dict(self.rows), [], []
-        for stored in _each(connection, select(*columns).where(*self._owned())):
-            row = lacking.pop(stored[0], None)
-            if row is None:
-                gone.append(stored[0])
-            elif row != tuple(stored):
-                changed.append(row)
-        names = [column.name for column in columns]
-        fresh = ({**self.shared, **dict(zip(names, row, strict=True))} for row in lacking.values())
-        _execute_each(connection, insert(self.table), fresh)
-        statement = update(self.table).where(columns[0] == bindparam("key"), *self._owned())
-        renewed = ({"key": row[0], **dict(zip(names[1:], row[1:], strict=True))} for row in changed)
-        _execute_each(connection, statement, renewed)
-        return gone
-
-    def delete(self, connection: Connection, keys: Iterable[str]) -> None:
-        """Delete the rows with these keys."""
-        statement = delete(self.table).where(self._columns()[0] == bindparam("key"), *self._owned())
-        _execute_each(connection, statement, ({"key": key} for key in keys))
-
-    def _columns(self) -> list[Column[Any]]:
-        return list(self.table.columns)[len(self.shared) :]
-
-    def _owned(self) -> list[ColumnElement[bool]]:
-        return [self.table.columns[name] == value for name, value in self.shared.items()]
-
 
 def _replace_library(connection: Connection, library: LibraryRows, *, same_pictures: bool) -> None:
     """Make shows, characters and, unless they are known to be, pictures those of `library`, writing what differs."""
     picture_columns = Base.metadata.tables["pictures"].columns.keys()
     tables = [
-        _wanted("shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))),
-        _wanted("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
+        WantedRows.of(
+            "shows", library.shows, lambda entry: (entry[0].slug, entry[0].title, entry[0].year, dict(entry[1]))
+        ),
+        WantedRows.of("characters", library.characters, lambda c: (c.label, c.show.slug, c.slug, c.name, c.type)),
     ]
     if not same_pictures:
-        tables.append(_wanted("pictures", library.pictures, attrgetter(*picture_columns)))
+        tables.append(WantedRows.of("pictures", library.pictures, attrgetter(*picture_columns)))
     # Removed only after all is written: a picture can move to another character before the cascade of its former one
     # would take it along.
     gone = [wanted.write_changes(connection) for wanted in tables]
@@ -545,29 +494,4 @@ def _retire(connection: Connection, pictures: Sequence[str]) -> None:
     connection.execute(delete(_FORMER).where(_FORMER.c.id.in_(select(present.c.id))))
     leaving = select(present).where(present.c.id == bindparam("gone"))
     statement = insert(_FORMER).from_select(list(_FORMER.columns.keys()), leaving)
-    _execute_each(connection, statement, ({"gone": picture} for picture in pictures))
-
-
-def _wanted(
-    name: str, values: Iterable[Any], row_of: Callable[[Any], _Row], shared: Mapping[str, Any] | None = None
-) -> _Wanted:
-    """Return the wanted rows of the table called `name`. Raises BadLibrary for a repeated key."""
-    rows: dict[str, _Row] = {}
-    for row in map(row_of, values):
-        if row[0] in rows:
-            raise BadLibrary(f"{row[0]!r} appears twice among the {name} of the library")
-        rows[row[0]] = row
-    return _Wanted(Base.metadata.tables[name], rows, shared or {})
-
-
-def _each(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
-    """Yield the rows that a query finds, fetched a chunk at a time."""
-    for chunk in connection.execute(query).partitions(CHUNK):
-        yield from chunk
-
-
-def _execute_each(connection: Connection, statement: Executable, parameters: Iterable[dict[str, Any]]) -> None:
-    """Execute a statement once for each set of parameters, a chunk of them at a time."""
-    waiting = iter(parameters)
-    while chunk := list(islice(waiting, CHUNK)):
-        connection.execute(statement, chunk)
+    execute_each(connection, statement, ({"gone": picture} for picture in pictures))

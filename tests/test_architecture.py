@@ -67,7 +67,7 @@ HOMES = {
     "scipy": ("indexer/evaluation/",),
     "sklearn": ("indexer/evaluation/",),
     "soupsieve": ("indexer/collect/sources.py",),
-    "sqlalchemy": ("recommender/catalogue.py", "recommender/tables.py", "migrations/"),
+    "sqlalchemy": ("recommender/catalogue.py", "recommender/rows.py", "recommender/tables.py", "migrations/"),
     "torch": TORCH,
     "torchvision": tuple(home for home in TORCH if home != "indexer/conversion.py"),
     "tqdm": ("indexer/progress.py",),

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from migrations import upgrade
-from recommender.catalogue import CHUNK, Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
+from recommender.catalogue import Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import (
     BadLibrary,
     Busy,
@@ -32,6 +32,7 @@ from recommender.errors import (
     SettingError,
     SnapshotError,
 )
+from recommender.rows import CHUNK
 from recommender.tables import open_engine, writing
 from recommender.types import Character, PictureId, Show, SnapshotInfo
 

@@ -29,7 +29,7 @@ from uuid import uuid4
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from indexer.evaluation.plots import DPI
+from indexer.evaluation.canvas import DPI
 from recommender.errors import BuildError
 from recommender.folders import ASIDE, flush, written_aside
 

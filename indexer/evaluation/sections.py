@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.evaluation import plots
+from indexer.evaluation import confusion_maps, plots
 from indexer.evaluation.cost import Cost
 from indexer.evaluation.findings import Findings, SpaceFindings, VerdictFindings
 from indexer.evaluation.grids import pictures_section
@@ -127,7 +127,7 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
             Plot(
                 f"confusion_{space}",
                 f"Confusion, {space}",
-                plots.confusion_heat_map(shares, found.labels, f"What pictures of a {space} are taken for", breaks),
+                confusion_maps.heat_map(shares, found.labels, f"What pictures of a {space} are taken for", breaks),
                 f"Heat map: each row is a true {space}, each column what its pictures were taken for.",
             )
         )
@@ -136,7 +136,7 @@ def _labels_section(labels: Mapping[str, SpaceFindings], subject: Subject) -> Se
                 Plot(
                     f"clusters_{space}",
                     f"Confusion, {space}, ordered by likeness",
-                    plots.confusion_cluster_map(shares, found.labels, f"Which {space}s are mistaken for one another"),
+                    confusion_maps.cluster_map(shares, found.labels, f"Which {space}s are mistaken for one another"),
                     f"The same heat map with {space}s that are mistaken for one another side by side, and their tree.",
                 )
             )

@@ -26,7 +26,7 @@ from PIL import Image
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from indexer.evaluation import plots
+from indexer.evaluation import canvas, confusion_maps, lettering, plots
 from indexer.evaluation.plots import Cell
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ Join = tuple[float, float | None]
 """A point of a tree: its place along the leaves, and its height, which is None for a leaf."""
 
 
-def _confusion(count: int) -> plots.Numbers:
+def _confusion(count: int) -> canvas.Numbers:
     """Return a matrix of shares, mostly right, with a row that had no pictures."""
     matrix = np.random.default_rng(count).dirichlet(np.full(count, 0.05), count) * 0.4 + np.eye(count) * 0.6
     matrix[1] = np.nan
@@ -76,8 +76,8 @@ SERIES: dict[str, list[plots.Interval]] = {
     name: [(0.5, 0.4, 0.6), (0.9, None, None), (None, None, None)] for name in ("character", "show", "type")
 }
 SMALL: dict[str, Callable[[], bytes]] = {
-    "heat map": lambda: plots.confusion_heat_map(_confusion(3), ["female", "male", "non-human"], "Types"),
-    "cluster map": lambda: plots.confusion_cluster_map(_confusion(3), LABELS[:3], "Three"),
+    "heat map": lambda: confusion_maps.heat_map(_confusion(3), ["female", "male", "non-human"], "Types"),
+    "cluster map": lambda: confusion_maps.cluster_map(_confusion(3), LABELS[:3], "Three"),
     "reliability": lambda: plots.reliability_diagram(BINS, BINS[:2], "Honesty", (0.1234, 0.02)),
     "risk": lambda: plots.risk_coverage_curves({"show": ([0.1, 0.5, 1.0], [0.0, 0.1, 0.2]), "type": ([1.0], [0.5])}),
     "learning": lambda: plots.learning_curves(_history(30)),
@@ -88,16 +88,16 @@ SMALL: dict[str, Callable[[], bytes]] = {
     "histograms": lambda: plots.histogram_pair([0.1, 0.9, 0.8], [0.2], "Open set", "score"),
 }
 EXTREME: dict[str, Callable[[], bytes]] = {
-    "cluster map of one": lambda: plots.confusion_cluster_map(np.eye(1), ["alone"], "One"),
+    "cluster map of one": lambda: confusion_maps.cluster_map(np.eye(1), ["alone"], "One"),
     "no bins": lambda: plots.reliability_diagram([], [], "Honesty", (0.0, 0.0)),
     "one epoch": lambda: plots.learning_curves(_history(1)),
     "no epoch": lambda: plots.learning_curves([]),
     "no pictures": lambda: plots.picture_grid([], 3),
     "no bars": lambda: plots.bars([], "Robustness", "accuracy"),
     "no scores": lambda: plots.histogram_pair([], [], "Open set", "score"),
-    "heat map of 15": lambda: plots.confusion_heat_map(_confusion(15), LABELS[:15], "Characters", [9]),
-    "heat map of 27": lambda: plots.confusion_heat_map(_confusion(27), LABELS, "Characters", [0, 9, 18]),
-    "cluster map of 27": lambda: plots.confusion_cluster_map(_confusion(27), LABELS, "Characters"),
+    "heat map of 15": lambda: confusion_maps.heat_map(_confusion(15), LABELS[:15], "Characters", [9]),
+    "heat map of 27": lambda: confusion_maps.heat_map(_confusion(27), LABELS, "Characters", [0, 9, 18]),
+    "cluster map of 27": lambda: confusion_maps.cluster_map(_confusion(27), LABELS, "Characters"),
     "many pictures": lambda: plots.picture_grid(_cells(11), 4, "Mistakes"),
     "many bars": lambda: plots.bars([(label, 0.5, 0.4, 0.7) for label in LABELS], "Robustness " * 20, "accuracy"),
     "many groups": lambda: plots.grouped_bars(LABELS, {name: [(0.5, 0.4, 0.6)] * 27 for name in SHOWS}, "", "accuracy"),
@@ -120,9 +120,9 @@ def bundled_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave only the fonts that come with matplotlib: without East Asian characters, wherever the test runs."""
     own = [entry for entry in fontManager.ttflist if entry.fname.startswith(mpl.get_data_path())]
     monkeypatch.setattr(fontManager, "ttflist", own)
-    plots._covering.cache_clear()
+    lettering.covering.cache_clear()
     yield
-    plots._covering.cache_clear()
+    lettering.covering.cache_clear()
 
 
 def _texts(figure: Figure) -> list[Text]:
@@ -216,14 +216,14 @@ def test_a_long_title_is_broken_and_ends_with_the_picture(drawn: Callable[[], Fi
 def test_a_heat_map_shows_the_matrix_row_by_row(drawn: Callable[[], Figure]) -> None:
     """Rows are the truth from top to bottom, columns what it was taken for, and a row of NaN is grey."""
     matrix = np.array([[0.9, 0.1, 0.0], [np.nan] * 3, [0.004, 0.25, 0.746]])
-    plots.confusion_heat_map(matrix, ["a", "b", "c"], "Three")
+    confusion_maps.heat_map(matrix, ["a", "b", "c"], "Three")
     axes = drawn().axes[0]
     image: Any = axes.images[0]
     assert np.array_equal(image.get_array().filled(np.nan), matrix, equal_nan=True)
     assert _names(axes, "x") == _names(axes, "y") == ["a", "b", "c"]
     bottom, top = axes.get_ylim()
     assert top < bottom  # the first row is on top
-    assert to_hex(image.cmap(image.norm(np.ma.masked_invalid(matrix[1:2]))[0, 0])) == plots.BLANK
+    assert to_hex(image.cmap(image.norm(np.ma.masked_invalid(matrix[1:2]))[0, 0])) == confusion_maps.BLANK
     assert "grey" in axes.get_ylabel()
     figures = {(int(x), int(y)): text.get_text() for text in axes.texts for x, y in [text.get_position()]}
     assert figures == {
@@ -237,7 +237,7 @@ def test_a_heat_map_shows_the_matrix_row_by_row(drawn: Callable[[], Figure]) -> 
 
 def test_the_colours_of_a_heat_map_darken_with_the_share(drawn: Callable[[], Figure]) -> None:
     """Nothing is white, everything is darkest, and one in a hundred can already be told from nothing."""
-    plots.confusion_heat_map(np.eye(2), ["a", "b"], "Two")
+    confusion_maps.heat_map(np.eye(2), ["a", "b"], "Two")
     image: Any = drawn().axes[0].images[0]
     light = [float(np.mean(image.cmap(image.norm(share))[:3])) for share in np.linspace(0, 1, 101)]
     assert light[0] == 1.0
@@ -249,7 +249,7 @@ def test_figures_can_be_read_on_their_cells(drawn: Callable[[], Figure]) -> None
     """A figure's contrast with the colour of its cell is 3.9:1 at the least, whatever the share (WCAG 2, 1.4.3)."""
     shares = np.linspace(0.01, 1, 52)
     for chunk in shares.reshape(-1, 2, 2):
-        plots.confusion_heat_map(chunk, ["a", "b"], "Two")
+        confusion_maps.heat_map(chunk, ["a", "b"], "Two")
         axes = drawn().axes[0]
         image: Any = axes.images[0]
         for text, share in zip(axes.texts, chunk.ravel(), strict=True):
@@ -266,13 +266,13 @@ def _luminance(colour: Sequence[float]) -> float:
 @pytest.mark.parametrize(("count", "figures"), [(15, 15), (16, 0)])
 def test_only_small_matrices_show_their_figures(count: int, figures: int, drawn: Callable[[], Figure]) -> None:
     """Up to 15 labels there is room for figures."""
-    plots.confusion_heat_map(np.eye(count), [str(number) for number in range(count)], "Many")
+    confusion_maps.heat_map(np.eye(count), [str(number) for number in range(count)], "Many")
     assert len(drawn().axes[0].texts) == figures
 
 
 def test_lines_divide_the_shows(drawn: Callable[[], Figure]) -> None:
     """A break is a line across and a line down before its row; none lies on the border."""
-    plots.confusion_heat_map(np.eye(4), list("abcd"), "Four", breaks=(0, 1, 3, 4))
+    confusion_maps.heat_map(np.eye(4), list("abcd"), "Four", breaks=(0, 1, 3, 4))
     places = [tuple(float(np.ravel(line.get_data()[axis])[0]) for axis in (0, 1)) for line in drawn().axes[0].lines]
     assert sorted(places) == [(0.0, 0.5), (0.0, 2.5), (0.5, 0.0), (2.5, 0.0)]
 
@@ -280,7 +280,7 @@ def test_lines_divide_the_shows(drawn: Callable[[], Figure]) -> None:
 def test_of_too_many_labels_every_so_many_is_named(drawn: Callable[[], Figure]) -> None:
     """Of 300 labels a third is named, each at its own row, and the axes say so."""
     labels = [f"show/character-{number}" for number in range(300)]
-    plots.confusion_heat_map(np.eye(300), labels, "Many")
+    confusion_maps.heat_map(np.eye(300), labels, "Many")
     axes = drawn().axes[0]
     assert _names(axes, "y") == _names(axes, "x") == labels[::3]
     assert axes.get_yticks().tolist() == axes.get_xticks().tolist() == list(range(0, 300, 3))
@@ -293,7 +293,7 @@ def test_of_too_many_labels_every_so_many_is_named(drawn: Callable[[], Figure]) 
 def test_a_cluster_map_puts_side_by_side_what_is_confused(drawn: Callable[[], Figure]) -> None:
     """Where a is taken for c, and b for d, these become neighbours, and the cells move with their labels."""
     matrix = np.array([[0.6, 0, 0.4, 0], [0.1, 0.5, 0, 0.4], [0.4, 0, 0.6, 0], [0, 0.2, 0, 0.8]])
-    plots.confusion_cluster_map(matrix, list("abcd"), "Four")
+    confusion_maps.cluster_map(matrix, list("abcd"), "Four")
     axes = drawn().axes[0]
     names = _names(axes, "y")
     assert names == _names(axes, "x")
@@ -307,7 +307,7 @@ def test_a_cluster_map_puts_side_by_side_what_is_confused(drawn: Callable[[], Fi
 def test_the_trees_are_those_that_scipy_draws(drawn: Callable[[], Figure]) -> None:
     """Above and beside the matrix stands scipy's dendrogram of the same linkage, but for where the leaves end."""
     matrix = np.nan_to_num(_confusion(12))
-    plots.confusion_cluster_map(matrix, LABELS[:12], "Twelve")
+    confusion_maps.cluster_map(matrix, LABELS[:12], "Twelve")
     distance = 1 - (matrix + matrix.T) / 2
     np.fill_diagonal(distance, 0)
     tree: Any = dendrogram(linkage(squareform(distance), "average", optimal_ordering=True), no_plot=True)
@@ -396,7 +396,7 @@ def test_right_and_wrong_have_a_sign_besides_a_colour(drawn: Callable[[], Figure
     signs = [[text.get_text() for text in axes.texts] for axes in drawn().axes]
     assert signs == [["✓"], ["✗"], []]
     frames = [to_hex(axes.spines["left"].get_edgecolor()) for axes in drawn().axes]
-    assert frames == [plots.GREEN, plots.ORANGE, plots.LINE]
+    assert frames == [canvas.GREEN, canvas.ORANGE, canvas.LINE]
 
 
 def test_pictures_stand_row_by_row_with_their_captions_below(drawn: Callable[[], Figure]) -> None:
@@ -417,7 +417,7 @@ def test_pictures_stand_row_by_row_with_their_captions_below(drawn: Callable[[],
         below = caption.get_window_extent()
         assert below.x0 == pytest.approx(frame.x0, abs=2)
         assert below.y1 < frame.y0
-        assert below.width < 2.0 * plots.DPI
+        assert below.width < 2.0 * canvas.DPI
         said = "".join(caption.get_text().split())
         assert said == "".join(cell.caption.split())
 
@@ -538,8 +538,8 @@ def test_labels_are_written_as_far_as_there_are_letters(text: str, written: str,
 def test_another_font_helps_out(drawn: Callable[[], Figure], monkeypatch: pytest.MonkeyPatch) -> None:
     """A character that only another installed font has is written with that one; fonts that add nothing stay away."""
     only = "\N{MATHEMATICAL ITALIC SMALL PI}"
-    monkeypatch.setattr(plots, "FONT", "STIXNonUnicode")
-    monkeypatch.setattr(plots, "UNUSABLE", re.compile("^(?!STIXGeneral|cmr10)"))
+    monkeypatch.setattr(lettering, "FONT", "STIXNonUnicode")
+    monkeypatch.setattr(lettering, "UNUSABLE", re.compile("^(?!STIXGeneral|cmr10)"))
     assert _label(f"a{only}", drawn) == f"a{only}"
     assert drawn().axes[0].get_yticklabels()[0].get_fontfamily() == ["STIXNonUnicode", "STIXGeneral"]
 
@@ -562,7 +562,7 @@ def test_long_labels_lose_their_middle(drawn: Callable[[], Figure]) -> None:
     assert long.startswith("first/x")
     assert long.endswith("x/last")
     assert "x…x" in long
-    assert len(long) == plots.LABEL_COLUMNS
+    assert len(long) == lettering.LABEL_COLUMNS
 
 
 def test_captions_are_broken_where_names_have_joints(drawn: Callable[[], Figure]) -> None:
@@ -574,4 +574,4 @@ def test_captions_are_broken_where_names_have_joints(drawn: Callable[[], Figure]
     assert third.startswith("some/very_")
     assert fourth.endswith("_end")
     assert "…" in third + fourth
-    assert max(map(len, (first, second, third, fourth))) <= plots.CAPTION_COLUMNS
+    assert max(map(len, (first, second, third, fourth))) <= lettering.CAPTION_COLUMNS

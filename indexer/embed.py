@@ -283,9 +283,13 @@ class TableState:
         return len(self.replaced)
 
 
-def examine(folder: Path) -> TableState:
-    """Check every record of a table, and change nothing. Raises Corrupt where it does not say what it is of."""
-    space = _space(folder / "space.json")
+def examine(folder: Path, space: EmbeddingSpace | None = None) -> TableState:
+    """Check every record of a table, and change nothing. Raises Corrupt where it does not say what it is of.
+
+    One that has lost its space.json is read as what it would be opened as, the table of `space`.
+    """
+    if space is None or (folder / "space.json").exists():
+        space = _space(folder / "space.json")
     file = folder / "rows.bin"
     length = 32 + 4 + 4 * space.dimension
     records, torn = divmod(file.stat().st_size if file.exists() else 0, length)
@@ -313,11 +317,10 @@ def kept(home: Path, space: EmbeddingSpace, *, every_byte: bool = False) -> Set[
     `remove_damaged`. Raises Corrupt or SpaceMismatch, as opening it would.
     """
     folder = _folder(home, space)
-    if not (folder / "space.json").exists():
-        return frozenset()
-    _require_own(folder / "space.json", space.unprojected)
+    if (folder / "space.json").exists():  # opening the table writes one that is lost
+        _require_own(folder / "space.json", space.unprojected)
     if every_byte:
-        return examine(folder).pictures
+        return examine(folder, space.unprojected).pictures
     records = _map(folder / "rows.bin", _record(space.dimension))
     bad = set(_unsound(records))
     return frozenset(identity for row, identity in enumerate(_identities(records)) if row not in bad)

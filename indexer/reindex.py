@@ -111,7 +111,9 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         with clock.stage("scanning"):
             library = job.look()
             missing = _missing(settings, backbone.space, library, every_byte=options.full)
-        return _report(model, backbone, _Found.of(library, catalogue.pictures()), missing, clock)
+        with clock.stage("comparing"):
+            found = _Found.of(library, catalogue, _served(settings, catalogue))
+        return _report(model, backbone, found, missing, clock)
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         with clock.stage("scanning"), Embedder(backbone, table) as embedder:
             if options.full and (damaged := table.remove_damaged()):
@@ -120,7 +122,9 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         table.flush()  # what is published must not outlive the embeddings that it is made of
         clock.move("scanning", LOADING, embedder.loading_seconds)
         clock.move("scanning", EMBEDDING, embedder.seconds)
-        found = _Found.of(library, catalogue.pictures())
+        with clock.stage("comparing"):
+            served = _served(settings, catalogue)
+            found = _Found.of(library, catalogue, served)
         source = _source(table, backbone.space, model)
         report = _report(model, backbone, found, embedder.embedded, clock)
         for line in unknown_snapshots(settings, catalogue):
@@ -128,7 +132,6 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         snapshots = settings.home / "snapshots"
         with ExitStack() as opened:
             with clock.stage("comparing"):
-                served = _served(settings, catalogue)
                 bare = _content(settings, model, library, space)
                 content = opened.enter_context(with_vectors(bare, served, source, snapshots))
                 report = replace(report, drift=measure_drift(served, content) if served else None)
@@ -137,7 +140,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             with clock.stage("building"):
                 info = write_checked(snapshots, content)
         with clock.stage("publishing"):
-            catalogue.publish(info, found.rows, same_pictures=found.changes.none)
+            catalogue.publish(info, found.rows, same_pictures=found.same_rows)
             unmark(snapshots / info.id)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
@@ -165,20 +168,39 @@ def _missing(settings: Settings, space: EmbeddingSpace, library: Library, *, eve
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A library as it was read, what the catalogue is to keep of it, and how that differs from what it has."""
+    """A library as it was read, what the catalogue is to keep of it, and how that differs from what is published.
+
+    `same_rows` says that the catalogue has the very same rows of pictures already.
+    """
 
     library: Library
     rows: LibraryRows
     changes: Changes
     gone: Gone
+    same_rows: bool
 
     @classmethod
-    def of(cls, library: Library, before: Sequence[PictureRow]) -> Self:
-        """Compare a library with the pictures of the one that was published last."""
-        rows = rows_of(library)
+    def of(cls, library: Library, catalogue: Catalogue, served: Snapshot | None) -> Self:
+        """Compare a library with the pictures that are published."""
+        rows, mirrored = rows_of(library), catalogue.pictures()
+        before = _published(mirrored, catalogue, served)
         changes = Changes.between(before, rows.pictures)
         gone = Gone.between(changes.removed, before, rows.pictures) if changes.removed else Gone()
-        return cls(library, rows, changes, gone)
+        same = changes.none if before is mirrored else Changes.between(mirrored, rows.pictures).none
+        return cls(library, rows, changes, gone, same)
+
+
+def _published(mirrored: list[PictureRow], catalogue: Catalogue, served: Snapshot | None) -> list[PictureRow]:
+    """Return the rows of the pictures that the published snapshot holds, where there is one.
+
+    They are those of the library that the catalogue mirrors, but for a snapshot that a rollback brought back.
+    """
+    if served is None:
+        return mirrored
+    held = {identity.tobytes() for identity in served.pictures}
+    if len(held) == len(mirrored) and all(bytes.fromhex(row.id) in held for row in mirrored):
+        return mirrored
+    return [row for row in (*mirrored, *catalogue.former_pictures()) if bytes.fromhex(row.id) in held]
 
 
 def _report(model: ModelFolder, backbone: Backbone, found: _Found, embedded: int, clock: Stopwatch) -> ReindexReport:

@@ -219,6 +219,11 @@ class Catalogue:
         with self._reading() as connection:
             return [PictureRow(*values) for values in each(connection, select(Pictures.__table__))]
 
+    def former_pictures(self) -> list[PictureRow]:
+        """Return the pictures that left the published library and are kept for snapshots that hold them."""
+        with self._reading() as connection:
+            return [PictureRow(*values) for values in each(connection, select(_FORMER))]
+
     def former_picture_ids(self) -> set[str]:
         """Return the ids of the pictures that left the published library and are kept for snapshots that hold them."""
         with self._reading() as connection:

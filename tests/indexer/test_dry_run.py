@@ -64,6 +64,14 @@ def test_what_will_be_taken_for_damaged_is_foretold(home: Home) -> None:
     assert (foretold(home, full=True).embedded, home.reindex(full=True).embedded) == (1, 1)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_table_that_does_not_say_what_it_is_of_is_read(home: Home, *, full: bool) -> None:
+    """A space.json that is lost is written again by the real run, which embeds nothing."""
+    (home.table / "space.json").unlink()
+    assert foretold(home, full=full).embedded == 0
+    assert home.reindex(full=full).embedded == 0
+
+
 def test_thumbnails_in_doubt_stay_in_doubt(home: Home) -> None:
     """The mark that a power cut left stands until a real run has looked at every thumbnail."""
     mark = home.settings.home / "thumbnails/unflushed"

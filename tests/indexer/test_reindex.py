@@ -411,6 +411,30 @@ def test_pictures_that_are_gone_are_told_and_held(home: Home) -> None:
     assert home.reindex().gone.shows == ()
 
 
+def test_after_a_rollback_it_compares_with_what_is_published(home: Home) -> None:
+    """What a rollback brought back is missed again, told and held, though the run that lost it was accepted before."""
+    strict, first = home.with_settings(max_rejects=0.3), home.published().info.id
+    for show in ("show-1", "show-2"):
+        shutil.move(home.root / show, home.root.parent / show)
+    fewer = strict.reindex(accept=True)
+    with home.catalogue() as catalogue:
+        rollback(home.settings, catalogue, first)
+    assert strict.reindex(dry_run=True).removed == PICTURES * 2 // 3
+    with pytest.raises(Held, match=r"67% of the pictures published so far .*show-1 \(8 pictures\), show-2"):
+        strict.reindex()
+    with home.catalogue() as catalogue:
+        rollback(home.settings, catalogue, fewer.snapshot)
+    for show in ("show-1", "show-2"):
+        shutil.move(home.root.parent / show, home.root / show)
+    report = strict.reindex()
+    assert (report.added, report.removed, report.pictures) == (PICTURES * 2 // 3, 0, PICTURES)
+    with home.catalogue() as catalogue:
+        rollback(home.settings, catalogue, fewer.snapshot)
+        assert strict.reindex().added == PICTURES * 2 // 3
+        assert catalogue.picture_ids() == {row.id for row in catalogue.pictures()}
+        assert catalogue.counts().pictures == PICTURES
+
+
 def test_a_home_in_the_library_is_no_part_of_it(home: Home) -> None:
     """`cd library; sokkuri reindex .` with the default home finds the pictures and no thumbnails, however often."""
     inside = home.with_settings(home=home.root / "var")

@@ -360,6 +360,7 @@ def test_pictures_that_left_are_kept_for_snapshots(filled: Catalogue) -> None:
     gone = {row.id: row for row in library.pictures if row.id not in kept}
     assert filled.former_picture_ids() == set(gone)
     assert {row.id: filled.picture(row.id) for row in gone.values()} == gone
+    assert {row.id: row for row in filled.former_pictures()} == gone
     assert filled.picture_ids() == kept == {row.id for row in filled.pictures()}
     assert filled.counts().pictures == 4
     back = library_of(shows=2, pictures=10, folder="/elsewhere")

@@ -122,18 +122,17 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         table.flush()  # what is published must not outlive the embeddings that it is made of
         clock.move("scanning", LOADING, embedder.loading_seconds)
         clock.move("scanning", EMBEDDING, embedder.seconds)
-        with clock.stage("comparing"):
-            served = _served(settings, catalogue)
-            found = _Found.of(library, catalogue, served)
-        source = _source(table, backbone.space, model)
-        report = _report(model, backbone, found, embedder.embedded, clock)
         for line in unknown_snapshots(settings, catalogue):
             say(line)
         snapshots = settings.home / "snapshots"
         with ExitStack() as opened:
             with clock.stage("comparing"):
+                served = _served(settings, catalogue)
+                found = _Found.of(library, catalogue, served)
                 bare = _content(settings, model, library, space)
+                source = _source(table, backbone.space, model)
                 content = opened.enter_context(with_vectors(bare, served, source, snapshots))
+                report = _report(model, backbone, found, embedder.embedded, clock)
                 report = replace(report, drift=measure_drift(served, content) if served else None)
             if not options.accept and (objected := objection(settings, report)):
                 raise Held(replace(report, held=objected))

@@ -494,8 +494,8 @@ def collect(sources: Path, into: Path, home: Path | None, *, retry_failed: bool,
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
     elif report.is_worth_reading:
         click.echo(report.to_text())
-    if report.offline:
-        raise NoNetwork(report.offline)
+    if useless := report.offline or report.barred:
+        raise NoNetwork(useless)
     if loud := report.to_warning():
         click.echo(loud, err=True)
 
@@ -595,7 +595,10 @@ def use(model: str, home: Path | None) -> None:
 @json_option
 @home_option
 def snapshots(home: Path | None, *, as_json: bool) -> None:
-    """List the snapshots, newest first; a star marks the one that is published."""
+    """List the snapshots, newest first; a star marks the one that is published.
+
+    The newest is the one that was published for the first time last, whatever the clock said then.
+    """
     from indexer.strangers import unknown_snapshots
 
     settings = settings_of_home(home)
@@ -669,7 +672,7 @@ def rollback(snapshot: str | None, home: Path | None) -> None:
     say(f"published: {chosen.id} ({chosen.pictures} pictures, model {chosen.model})")
 
 
-@click.group()
+@click.group(epilog="\b\nExample:\n  sokkuri db upgrade --home var")
 def db() -> None:
     """Look after the catalogue."""
 

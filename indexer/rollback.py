@@ -31,7 +31,7 @@ def rollback(settings: Settings, catalogue: Catalogue, snapshot: str | None) -> 
             raise UnknownArtefacts(lines[-1]) from None
         raise
     if snapshot is None:
-        older = [info for info in known if info.id < published.id]
+        older = known[1 + [info.id for info in known].index(published.id) :]
         if not older:
             raise NotFound(f"there is no snapshot older than {published.id}: `sokkuri snapshots` lists them")
         chosen = _newest_whole(settings, older)

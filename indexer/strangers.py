@@ -37,8 +37,9 @@ def unknown_snapshots(settings: Settings, catalogue: Catalogue) -> list[str]:
     It may be what another catalogue of the same home serves, however much this one has published since.
     """
     there = finished(settings.home / "snapshots")
-    known = {info.id for info in catalogue.snapshots()}
-    newest = max((folder.name for folder in there if folder.name in known), default="")
+    known = [info.id for info in catalogue.snapshots()]
+    names = {folder.name for folder in there}
+    newest = next((name for name in known if name in names), "")
     models = {row.name for row in catalogue.models()}
     return [_told(folder, newest, models) for folder in there if folder.name not in known and not is_marked(folder)]
 
@@ -86,7 +87,10 @@ def take_in(settings: Settings, catalogue: Catalogue, name: str) -> bool:
 
 
 def _told(folder: Path, newest: str, models: set[str]) -> str:
-    """Return the line for a snapshot; `newest` is the last one that the catalogue knows, or empty."""
+    """Return the line for a snapshot; `newest` is the last one that the catalogue published first, or empty.
+
+    Nothing but its name, a time, tells how old a stranger is.
+    """
     what = f"snapshots/{folder.name} is unknown to the catalogue"
     gone = "`sokkuri prune --unknown` removes it"
     if folder.name < newest:

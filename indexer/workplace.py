@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 
 from indexer.holding import held
 from indexer.marks import unmark_known
 from recommender.catalogue import Catalogue
+from recommender.errors import SokkuriError
 from recommender.folders import sweep
 from recommender.homes import refuse_lost
 from recommender.settings import Settings
@@ -22,9 +23,10 @@ def workplace(settings: Settings, job: str, *, founding: bool = False, looking: 
     """Hold the home for a job and give its catalogue, up to date. The system frees the lock of a job that dies.
 
     Where there is no catalogue one is made, but beside models or snapshots only for a job that is `founding`: for any
-    other an empty one would hide that theirs is lost. Raises Busy, naming the job that holds the home, CatalogueLost,
-    and BuildError where the home cannot be written to, unless the job is one that is only `looking`: then all is left
-    as it is there, and an older catalogue raises CatalogueVersion.
+    other an empty one would hide that theirs is lost; for the same reason it goes again where the job fails before it
+    has written anything to it. Raises Busy, naming the job that holds the home, CatalogueLost, and BuildError where the
+    home cannot be written to, unless the job is one that is only `looking`: then all is left as it is there, and an
+    older catalogue raises CatalogueVersion.
     """
     with held(settings.home, job, "choose another folder with --home", looking=looking) as writable:
         revision = revision_at(settings.database_url)
@@ -32,10 +34,15 @@ def workplace(settings: Settings, job: str, *, founding: bool = False, looking: 
             refuse_lost(settings)
         if writable:
             _bring_up_to_date(settings, revision)
-        with Catalogue(settings.database_url) as catalogue:
-            if writable:
-                unmark_known(settings.home / "snapshots", catalogue)
-            yield catalogue
+        try:
+            with Catalogue(settings.database_url) as catalogue:
+                if writable:
+                    unmark_known(settings.home / "snapshots", catalogue)
+                yield catalogue
+        except BaseException:
+            if writable and revision is None:
+                _withdraw(settings)
+            raise
 
 
 def _bring_up_to_date(settings: Settings, revision: str | None) -> None:
@@ -46,6 +53,14 @@ def _bring_up_to_date(settings: Settings, revision: str | None) -> None:
         import migrations  # Alembic takes longer to load than all of the rest together
 
         migrations.upgrade(settings.database_url)
+
+
+def _withdraw(settings: Settings) -> None:
+    """Remove the catalogue that was made for a job which has failed, if it is empty still."""
+    import migrations
+
+    with suppress(SokkuriError, OSError):  # what the job failed with is what is told
+        migrations.withdraw(settings.database_url)
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from threading import Lock
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from recommender.errors import CatalogueVersion, Corrupt
 from recommender.tables import (
+    Base,
     open_engine,
     refuse_newer,
     revision_at,
@@ -55,6 +56,22 @@ def downgrade(url: str, revision: str) -> None:
     with _one_at_a_time, migrating(url) as connection:
         refuse_newer(revision_of(connection))
         command.downgrade(_config(connection), revision)
+
+
+def withdraw(url: str) -> None:
+    """Take back a catalogue that was made for nothing: one that holds a row of anything stays.
+
+    The file of a SQLite database goes, of another one the tables. Raises as `upgrade`, and OSError.
+    """
+    with _one_at_a_time, migrating(url) as connection:
+        if any(connection.execute(select(table).limit(1)).first() for table in Base.metadata.sorted_tables):
+            return
+        file = sqlite_file(url)
+        if file is None:
+            command.downgrade(_config(connection), "base")
+    # Not within the transaction: SQLite removes what lies beside its file when the last one closes that.
+    for ending in ("", "-wal", "-shm") if file else ():
+        Path(f"{file}{ending}").unlink(missing_ok=True)
 
 
 def current(url: str) -> str | None:

@@ -172,8 +172,17 @@ class Catalogue:
         return SnapshotInfo(**row._asdict(), published=True)
 
     def snapshots(self) -> list[SnapshotInfo]:
-        """Return every snapshot, the newest first; the published one is marked."""
-        newest = select(Snapshots.__table__).order_by(Snapshots.created.desc(), Snapshots.id.desc())
+        """Return every snapshot, the newest first; the published one is marked.
+
+        Age is counted from the first publication, by its number: clocks are set back, and a rollback makes nothing new.
+        """
+        first = select(Publications.snapshot, func.min(Publications.id).label("number")).group_by(Publications.snapshot)
+        age = first.subquery()
+        newest = (
+            select(Snapshots.__table__)
+            .outerjoin(age, age.c.snapshot == Snapshots.id)
+            .order_by(func.coalesce(age.c.number, 0).desc(), Snapshots.created.desc(), Snapshots.id.desc())
+        )
         with self._reading() as connection:
             served = _published_id(connection)
             return [SnapshotInfo(**row._asdict(), published=row.id == served) for row in connection.execute(newest)]

@@ -10,7 +10,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from math import isnan
 from pathlib import Path
@@ -159,7 +159,7 @@ def main() -> None:
         if "\n" in error.format_message():
             error.show()  # the help of a group that was called without a command
             sys.exit(error.exit_code)
-        where = error.ctx.command_path if error.ctx else "sokkuri"
+        where = error.ctx.command_path if error.ctx else _innermost(sys.argv[1:])
         _end(f"{error.format_message()} (`{where} --help` tells more)", error.exit_code)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)
@@ -173,6 +173,17 @@ def main() -> None:
             raise
         _end(line, 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _innermost(words: Sequence[str]) -> str:
+    """Return the path of the command that some words call: not every error of click's parser says whose it is."""
+    context = click.Context(group, info_name="sokkuri")
+    for word in words:
+        if not isinstance(context.command, click.Group):
+            break
+        if command := context.command.get_command(context, word):  # what is no command is an option without a value
+            context = click.Context(command, context, info_name=word)
+    return context.command_path
 
 
 def line_of(error: Exception) -> str | None:

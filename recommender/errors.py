@@ -156,7 +156,7 @@ class FetchFailed(BuildError):
 
 
 class NoNetwork(BuildError):
-    """No host can be reached at all."""
+    """No host can be reached at all, or none may be: all that was needed lies at private addresses."""
 
 
 class FidelityTooLow(BuildError):

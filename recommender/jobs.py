@@ -170,7 +170,8 @@ class Jobs:
         with self._writing() as connection:
             job = _job(connection, identity)
             if job.state == "queued":
-                _end(connection, job, "cancelled", "cancelled before it was started")
+                while_what = "while it waited to go on" if job.started else "before it was started"
+                _end(connection, job, "cancelled", f"cancelled {while_what}")
             elif job.state == "running" and not job.cancelling:
                 _set(connection, job, "to be cancelled", cancelling=1)
             elif job.state in ("done", "failed"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.crowd import Pictures
 from bench.engine import QUICK as QUICK_ENGINES
 from bench.engine import measure_engines
 from bench.extrapolation import extrapolate
+from bench.imports import measure_imports
 from bench.index import LARGE, measure_indexes
 from bench.index import Effort as IndexEffort
 from bench.reindex import Effort as ReindexEffort
@@ -30,6 +32,20 @@ from tests.indexer.libraries import library
 from tests.indexer.running import sokkuri
 
 pytestmark = pytest.mark.slow
+
+
+def test_bench_imports_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a light installation torch is said not to be there, and the rest is measured; anything else is needed."""
+    absent = "raise ModuleNotFoundError(f'No module named {__name__!r}', name=__name__)"
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "torch.py").write_text(absent)
+    measured = measure_imports(1)
+    assert measured.lines[-1].split() == ["import", "torch", "not", "installed"]
+    assert list(measured.figures) == ["nothing", "import web", "sokkuri --help"]
+    assert all(figure["seconds"] >= 0 and not figure["torch"] for figure in measured.figures.values())
+    (tmp_path / "flask.py").write_text(absent)
+    with pytest.raises(ModuleNotFoundError, match="flask"):
+        measure_imports(1)
 
 
 def test_bench_train_measures_what_it_promises(tmp_path: Path) -> None:

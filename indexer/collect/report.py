@@ -6,12 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from indexer.collect.borders import PRIVATE
+
 LISTED = 10
 """Pictures of a source that are refused or failed and listed one by one at the terminal; `--json` lists all."""
 
 
 LONGEST = 200
 """Letters of an address that is shown as a whole: two or three lines of a terminal."""
+LET_IN = "private addresses are collected from only where SOKKURI_PRIVATE_NETWORKS lists their network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,13 @@ class SourceReport:
     refused: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     lines: list[Line] = field(default_factory=list)
+
+    @property
+    def barred(self) -> str:
+        """Which address was refused for being private, where nothing is kept; empty where none was."""
+        if self.kept:
+            return ""
+        return next((line.what for line in self.lines if line.reason == PRIVATE), "")
 
     def refuse(self, address: str, rule: str, what: str) -> None:
         """Count a picture that may not, or should not, be had."""
@@ -121,6 +131,15 @@ class CollectReport:
         """Whether there is more to say than that no host could be reached."""
         return not self.offline or any(source.pages for source in self.sources)
 
+    @property
+    def barred(self) -> str:
+        """Why every source yielded nothing, where a private address was refused to each; empty where it is otherwise.
+
+        That is for whoever runs this to decide, as no network is to mend; what a host forbids is an answer.
+        """
+        reasons = [source.barred for source in self.sources]
+        return f"every source yielded nothing: {reasons[0]}; {LET_IN}" if reasons and all(reasons) else ""
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
         return {
@@ -128,16 +147,19 @@ class CollectReport:
             "requests": self.requests,
             "seconds": self.seconds,
             "offline": self.offline,
+            "barred": self.barred,
             "sources": [source.to_json() for source in self.sources],
         }
 
     def to_warning(self) -> str:
-        """Return which sources yielded nothing, for a place where nobody can overlook it; nothing where all did."""
-        empty = [source.name for source in self.sources if not source.kept]
+        """Return which sources yielded nothing, for a place where nobody can overlook it; nothing where none did so."""
+        empty = [source for source in self.sources if not source.kept]
         if not empty:
             return ""
-        names = ", ".join(empty[:LISTED]) + (f" and {len(empty) - LISTED} more" if len(empty) > LISTED else "")
-        return f"! {len(empty)} of {len(self.sources)} sources yielded nothing: {names}"
+        names = ", ".join(source.name for source in empty[:LISTED])
+        names += f" and {len(empty) - LISTED} more" if len(empty) > LISTED else ""
+        hint = f" ({LET_IN})" if any(source.barred for source in empty) else ""
+        return f"! {len(empty)} of {len(self.sources)} sources yielded nothing: {names}{hint}"
 
     def to_text(self) -> str:
         """Return the report for people."""

@@ -17,6 +17,7 @@ from indexer.workplace import workplace
 from recommender.bundled import BACKBONE, read_card
 from recommender.catalogue import Catalogue
 from recommender.errors import BuildError, SokkuriError
+from recommender.homes import refuse_lost
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 from recommender.snapshots import open_snapshot
@@ -94,6 +95,7 @@ def _trained(settings: Settings, catalogue: Catalogue, plan: Plan, world: World)
 
 def pack_model(settings: Settings, plan: Plan, folder: Path) -> None:
     """Write the model in use down as one that can be shipped: see `shipped.pack`. `settings` are those of the demo."""
+    refuse_lost(settings)
     with Catalogue(settings.database_url) as catalogue:
         name = catalogue.model_in_use().name
     shipped.pack(ModelFolder.open(settings.home / "models" / name), plan, folder)

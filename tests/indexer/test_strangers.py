@@ -23,6 +23,7 @@ from indexer.marks import MARK, mark
 from indexer.rollback import rollback
 from indexer.strangers import take_in
 from indexer.workplace import workplace
+from recommender import asking
 from recommender.catalogue import Catalogue
 from recommender.errors import CatalogueLost, NoSnapshot, NotFound, SokkuriError, UnknownArtefacts
 from recommender.publication import Publication
@@ -154,6 +155,54 @@ def test_without_a_copy_everything_comes_back_but_the_catalogue(home: Home) -> N
     known = {path for path in before if path.parent.name == "snapshots"}
     assert {home.settings.home / "snapshots" / name for name in home.prune(unknown=True).snapshots} == known
     assert home.verify().findings == ()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_failed_use_leaves_the_catalogue_lost(home: Home, tmp_path: Path, *, damaged: bool) -> None:
+    """A mistyped name, or a model that is not whole, founds nothing: whoever comes next hears what is lost."""
+    lose_catalogue(home)
+    if damaged:
+        (home.settings.home / "models" / "tiny" / "model.json").write_text("{", encoding="utf-8")
+    before = files(home)
+    (tmp_path / "asked.png").write_bytes(picture(1))
+    for settings in (home.settings, home.with_settings(database=f"sqlite:///{tmp_path / 'other.db'}").settings):
+        with pytest.raises(SokkuriError), workplace(settings, "use", founding=True) as catalogue:
+            take_in(settings, catalogue, "tiny" if damaged else "tyni")
+    done = CliRunner().invoke(indexer.commands.use, ["tiny" if damaged else "tyni", "--home", str(home.settings.home)])
+    assert isinstance(done.exception, SokkuriError)
+    assert files(home) == before
+    assert not list(tmp_path.glob("other.db*"))
+    for command, argument in ((indexer.commands.reindex, home.root), (asking.ask, tmp_path / "asked.png")):
+        options = ["--dry-run"] if command is indexer.commands.reindex else []
+        done = CliRunner().invoke(command, [str(argument), *options, "--home", str(home.settings.home)])
+        assert isinstance(done.exception, CatalogueLost)
+    assert files(home) == before
+
+
+def test_a_first_job_that_fails_leaves_no_catalogue(tmp_path: Path) -> None:
+    """Also in a new home, however the job ends; but what it has found out already is kept."""
+    settings = Settings(home=tmp_path / "home")
+    file = settings.home / "catalogue.db"
+
+    def fail(ending: BaseException, work: Callable[[Catalogue], object]) -> None:
+        with workplace(settings, "test") as catalogue:
+            work(catalogue)
+            raise ending
+
+    for ending in (NotFound("no"), KeyboardInterrupt(), SystemExit(2)):
+        with pytest.raises(type(ending)):
+            fail(ending, lambda catalogue: catalogue.counts())
+        assert not list(settings.home.glob("catalogue.db*"))
+    with pytest.raises(NotFound):
+        fail(NotFound("no"), lambda catalogue: catalogue.remember_forgotten(["a" * 64], "2025-01-01T00:00:00Z"))
+    with Catalogue(settings.database_url) as catalogue:
+        assert catalogue.forgotten() == {"a" * 64}
+    file.unlink()
+    with workplace(settings, "test"):
+        pass
+    with pytest.raises(NotFound):
+        fail(NotFound("no"), lambda catalogue: catalogue.counts())
+    assert file.exists(), "it is not what this job made"
 
 
 def test_what_another_catalogue_serves_outlives_a_reindex_beside_it(home: Home) -> None:

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from migrations import FOLDER, current, downgrade, head, migrating, upgrade
+from migrations import FOLDER, current, downgrade, head, migrating, upgrade, withdraw
 from recommender.catalogue import Catalogue, CollectedRow, Counts, FileRow, LibraryRows, ModelRow, PictureRow
 from recommender.errors import CatalogueVersion, Corrupt
 from recommender.tables import REVISION, Base, open_engine, revision_at
@@ -77,6 +77,30 @@ def test_upgrade_creates(file: Path, url: str, capfd: pytest.CaptureFixture[str]
     assert current(url) == head()
     assert rows(file) == before == {table: [] for table in Base.metadata.tables}
     assert capfd.readouterr() == ("", "")
+
+
+def test_withdraw(file: Path, url: str) -> None:
+    """What was made for nothing goes, with all that lies beside it; a single row anywhere keeps it."""
+    upgrade(url)
+    withdraw(url)
+    assert list(file.parent.iterdir()) == []
+    upgrade(url)
+    fill(url)
+    before = rows(file)
+    withdraw(url)
+    assert rows(file) == before
+
+
+def test_withdraw_where_there_is_no_file(tmp_path: Path) -> None:
+    """Of a database whose file is not ours to remove the tables go: then there is no catalogue either."""
+    url = f"sqlite:///file:{tmp_path / 'catalogue.db'}?uri=true"
+    upgrade(url)
+    assert current(url) == head()
+    withdraw(url)
+    assert current(url) is None
+    assert rows(tmp_path / "catalogue.db") == {}
+    upgrade(url)
+    assert current(url) == head()
 
 
 def test_revision_is_head() -> None:

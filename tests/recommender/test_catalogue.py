@@ -395,6 +395,18 @@ def test_publications(filled: Catalogue) -> None:
         filled.republish("three")
 
 
+def test_the_order_is_that_of_publication(filled: Catalogue) -> None:
+    """Whatever the clock says: what was published first is the oldest, and publishing it again makes it no newer."""
+    filled.publish(snapshot("three", day=9), library_of(shows=1, pictures=5))
+    filled.publish(snapshot("a-two", day=2), library_of(shows=1, pictures=5))
+    filled.publish_without(snapshot("a-one", day=2))
+    assert [info.id for info in filled.snapshots()] == ["a-one", "a-two", "three", "one"]
+    filled.republish("three")
+    filled.publish(snapshot("one"), library_of(shows=1, pictures=5))
+    assert [info.id for info in filled.snapshots()] == ["a-one", "a-two", "three", "one"]
+    assert filled.published().id == "one"
+
+
 def test_snapshot_never_changes(filled: Catalogue) -> None:
     """A snapshot can be published again as it was, but not with another content under its id."""
     filled.publish(snapshot("one"), library_of(shows=2, pictures=20))

@@ -158,7 +158,7 @@ def test_every_command_shows_an_example() -> None:
     for name, command in commands():
         lines = command.get_help(click.Context(command, info_name=f"sokkuri {name}")).splitlines()
         examples = lines[next((n for n, line in enumerate(lines) if "Example" in line), len(lines)) :]
-        if not isinstance(command, click.Group) and not any(f"  sokkuri {name}" in line for line in examples):
+        if not any(f"  sokkuri {name}" in line for line in examples):
             without.append(name)
     assert without == []
 
@@ -222,6 +222,26 @@ def test_wrong_usage_is_exit_2(call: Callable[..., Done], arguments: tuple[str, 
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
     assert "--help" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--nope",), "sokkuri"),
+        (("ask", "--nope"), "sokkuri ask"),
+        (("ask", "x.png", "--limit"), "sokkuri ask"),
+        (("bench", "demo", "--probe"), "sokkuri bench demo"),
+        (("bench", "--nope"), "sokkuri bench"),
+        (("db", "upgrade", "--home"), "sokkuri db upgrade"),
+    ],
+)
+def test_the_hint_names_the_innermost_command(
+    call: Callable[..., Done], arguments: tuple[str, ...], named: str
+) -> None:
+    """Whatever is wrong, also an option without its value: help is where that very command has it."""
+    done = call(*arguments)
+    assert done.code == 2
+    assert done.stderr.endswith(f"(`{named} --help` tells more)\n")
 
 
 def test_no_command_at_all_shows_the_help(call: Callable[..., Done]) -> None:

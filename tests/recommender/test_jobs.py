@@ -126,11 +126,24 @@ def test_a_job_is_claimed_once(jobs: Jobs) -> None:
     assert jobs.claim(other.id) is None
 
 
+def test_cancelling_one_that_was_put_back(jobs: Jobs) -> None:
+    """It had been started, and its history says nothing else."""
+    job = run(jobs)
+    jobs.put_back(job.id, "stopped with its worker", died=False)
+    assert said(jobs.cancel(job.id)) == [
+        "asked for",
+        "started",
+        "stopped with its worker: it waits to go on",
+        "cancelled while it waited to go on",
+    ]
+
+
 def test_cancelling(jobs: Jobs) -> None:
     """A waiting job ends at once; a running one hears of it, however often it is asked; an ended one says so."""
     waiting = jobs.add("/library", {})
     assert jobs.cancel(waiting.id).state == "cancelled"
     assert jobs.cancel(waiting.id).state == "cancelled"
+    assert said(jobs.job(waiting.id)) == ["asked for", "cancelled before it was started"]
     running = run(jobs)
     for _ in range(2):
         told = jobs.cancel(running.id)

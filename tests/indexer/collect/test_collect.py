@@ -34,7 +34,7 @@ from indexer.workplace import workplace
 from recommender.errors import BadLibrary, BuildError, Busy, FetchRefused
 from recommender.images import picture_id
 from recommender.settings import Settings
-from tests.indexer.collect.places import Place
+from tests.indexer.collect.places import Host, Place
 from tests.indexer.disks import full_disk
 from tests.pictures import saved
 
@@ -477,6 +477,37 @@ def test_private_hosts_are_refused_by_default(place: Place, server: GalleryServe
     (source,) = place.run().sources
     assert [(line.outcome, line.reason) for line in source.lines] == [("page refused", "a private address")]
     assert server.paths == []
+
+
+def test_where_all_is_private_the_report_names_the_setting(place: Place, server: GalleryServer) -> None:
+    """That is for the one who runs it to decide; where anything is kept, it is a line like others."""
+    place.set(private_networks="")
+    place.sources(server.galleries[0], server.galleries[1])
+    for _ in range(2):
+        report = place.run()
+        assert re.match(
+            r"every source yielded nothing: .*127\.0\.0\.\d is a private address; .*SOKKURI_PRIV", report.barred
+        )
+        assert (report.to_json()["barred"], report.offline) == (report.barred, "")
+    place.sources(server.galleries[0], place.saved("one.html", f'<img src="{_data(_large("a", 99))}">'))
+    report = place.run()
+    assert report.barred == ""
+    assert "1 of 2 sources yielded nothing: show/hero-0 (private addresses are collected" in report.to_warning()
+    place.set(private_networks="127.0.0.0/8")
+    place.sources(server.galleries[0])
+    assert place.run().to_warning() == ""
+    place.set(private_networks="")
+    assert place.run().barred == "", "all that is wanted is here, and nobody was asked"
+    assert "SOKKURI_PRIVATE_NETWORKS" in place.run(refresh=True).barred
+
+
+def test_what_robots_txt_forbids_is_an_answer(place: Place) -> None:
+    """A run in which every host forbids everything has done its work: its sources are named, and that is all."""
+    with Host({"/robots.txt": (200, {"Content-Type": "text/plain"}, b"User-agent: *\nDisallow: /")}) as host:
+        place.sources(f"{host.address}/")
+        report = place.run()
+    assert (report.offline, report.barred) == ("", "")
+    assert report.to_warning() == "! 1 of 1 sources yielded nothing: show/hero-0"
 
 
 def test_an_unreachable_host_does_not_stop_the_others(place: Place, server: GalleryServer) -> None:

@@ -172,6 +172,20 @@ def test_nobody_listens(shell: Shell) -> None:
     assert json.loads(out)["offline"] in err
 
 
+def test_nothing_but_private_addresses(shell: Shell, server: GalleryServer) -> None:
+    """Where nothing else was wanted that is one line on stderr, which names the setting, and exit 1."""
+    shell.settings["SOKKURI_PRIVATE_NETWORKS"] = ""
+    code, out, err = shell.run(*COLLECT, "--json")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert err.startswith("sokkuri: every source yielded nothing: ")
+    assert "SOKKURI_PRIVATE_NETWORKS" in err
+    assert json.loads(out)["barred"] in err
+    code, out, again = shell.run(*COLLECT)
+    assert (code, again) == (1, err)
+    assert "! show/hero-0 yielded nothing: robots.txt of " in out
+    assert server.paths == []
+
+
 def test_a_source_that_yields_nothing_is_said_on_stderr(shell: Shell, server: GalleryServer) -> None:
     """Also where a program reads the report, the person at the terminal hears of sources that yielded nothing."""
     text = (shell.folder / "sources.toml").read_text()

@@ -22,6 +22,7 @@ from recommender.errors import BuildError
 from recommender.exports import NETWORK
 from recommender.images import Preprocessing, prepare
 from recommender.processor import INT8_PRODUCTS, instructions
+from recommender.signalstack import kept_signal_stack
 from recommender.types import DecodedImage, Matrix
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def quantised(
     with _quiet():
         import nncf
     unsafe = not instructions() & INT8_PRODUCTS
-    with progress("measuring ranges") as told, _quiet():
+    # NNCF compiles networks by itself.
+    with progress("measuring ranges") as told, _quiet(), kept_signal_stack():
         seen = 0
 
         def input_of(picture: DecodedImage) -> Matrix:

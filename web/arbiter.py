@@ -7,8 +7,11 @@ finished. Ctrl-C or SIGQUIT once more ends it at once. Under nohup SIGHUP stays 
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
+
+from web.worker import HELD_BACK
 
 
 class PatientArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
@@ -20,6 +23,14 @@ class PatientArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
         super().init_signals()
         if ignored:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def spawn_worker(self) -> Any:
+        """Start a worker, to which no signal is lost that comes before it can hear it: it is told once it can."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def handle_hup(self) -> None:
         """End in order: the terminal is gone."""

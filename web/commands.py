@@ -134,14 +134,14 @@ def _forked(_server: Any, _worker: Any) -> None:
 def _starter(greeting: str) -> Callable[[Any], None]:
     """Return a hook for a worker that has loaded the application, which is to count what the worker refuses by itself.
 
-    The first one greets; later ones stay silent.
+    The first one greets, unless it was told to stop meanwhile; later ones stay silent.
     """
 
     def start(worker: Any) -> None:
         from web.wiring import wiring_of
 
         worker.refused = wiring_of(worker.wsgi).metrics.count_refusal
-        if worker.age == 1:
+        if worker.age == 1 and worker.alive:
             click.echo(greeting, err=True)
 
     return start

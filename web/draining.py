@@ -91,8 +91,14 @@ class Body(io.RawIOBase):
 
 
 def drain(body: SupportsRead[bytes], connection: socket.socket | None = None) -> None:
-    """Read what is left of `body`, for at most DRAIN_SECONDS and DRAIN_BYTES, and keep nothing of it."""
+    """Read what is left of `body`, for at most DRAIN_SECONDS and DRAIN_BYTES, and keep nothing of it.
+
+    A PatientSocket that had more to give is to be closed: its request's time is over.
+    """
     deadline = monotonic() + DRAIN_SECONDS
+    if isinstance(connection, PatientSocket):
+        # A read goes on until it has what it was asked for: a timeout for each piece would never strike a trickle.
+        connection.deadline = min(connection.deadline, deadline)
     left = DRAIN_BYTES
     try:
         while left > 0 and (seconds := deadline - monotonic()) > 0:

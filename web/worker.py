@@ -50,6 +50,8 @@ STOP_SECONDS = 8.0
 """How long a worker that is told to stop lets requests take that have begun."""
 LAST_SECONDS = 1.0
 """How long after that who still stands in line may take to be refused; then the worker ends whatever is left."""
+HELD_BACK = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1))
+"""Signals that whoever forks a worker blocks meanwhile: it hears of them once it has handlers of its own."""
 _SPARE_CONNECTIONS = 64
 """How many connections are kept free where that is possible, for those who come next."""
 _DEAF_SECONDS = 1.0
@@ -90,10 +92,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Let a worker have more threads than connections: where it may open few files, most of its threads idle."""
 
     def init_signals(self) -> None:
-        """Leave SIGHUP ignored where it is; elsewhere it stops a worker as SIGTERM does."""
+        """Leave SIGHUP ignored where it is; elsewhere it stops a worker as SIGTERM does.
+
+        Then what came since the fork is heard: until here it would have gone to the handlers of the arbiter.
+        """
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         super().init_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else self.handle_exit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Stop in order, and at once where that has begun: a terminal sends Ctrl-C to every process of a server."""

@@ -18,6 +18,7 @@ from recommender.errors import ExportUnusable
 from recommender.exports import DEFAULT, NETWORK, Export, made_by, require_precision
 from recommender.folders import shown
 from recommender.images import Preprocessing
+from recommender.signalstack import kept_signal_stack
 from recommender.types import DecodedImage, Matrix
 
 _HINTS = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino.Type.f32}
@@ -56,7 +57,8 @@ class OpenVinoBackbone:
             core = openvino.Core()
             # Mapped, a file that is changed would change answers, and one that is cut would end the process.
             core.set_property({"ENABLE_MMAP": False})
-            compiled = core.compile_model(file, "CPU", options(precision, threads))
+            with kept_signal_stack():
+                compiled = core.compile_model(file, "CPU", options(precision, threads))
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1:] or ["it does not say why"]
             raise ExportUnusable(f"OpenVINO cannot run {shown(file)} ({reason[0].strip()})") from None

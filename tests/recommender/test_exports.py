@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,7 @@ from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
 from tests.contracts.test_encoder_contract import written
 from tests.pictures import picture
+from tests.recommender.test_signalstack import stack
 
 pytestmark = pytest.mark.slow
 
@@ -386,3 +388,43 @@ def test_a_precision_that_the_processor_has_not_is_not_replaced(
         lambda: OpenVinoBackbone.load(export, model.preprocessing, 1), ExportUnusable
     )
     assert json.loads((export.path / MANIFEST).read_text(encoding="utf-8"))["precision"] == "f32"
+
+
+def test_opening_an_export_leaves_the_signal_stack_alone(export: Export, model: ModelFolder) -> None:
+    """OpenVINO's own, which goes with the network, does not stay with the thread that opened it."""
+    before = stack()
+    backbone = OpenVinoBackbone.load(export, model.preprocessing, 1)
+    assert stack() == before
+    del backbone
+    assert stack() == before
+
+
+SWITCHED = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from recommender.encoders.openvino_encoder import OpenVinoBackbone
+from recommender.exports import Export
+from recommender.modelfolder import ModelFolder
+signal.signal(signal.SIGUSR1, lambda *_: print("heard", flush=True))
+model = ModelFolder.open(Path(sys.argv[1]))
+open_one = lambda: OpenVinoBackbone.load(Export.open(model, "f32"), model.preprocessing, 1)
+serving = [open_one()]
+def switch():
+    serving.append(open_one())
+    del serving[0]
+    gc.collect()
+for _ in range(2):
+    thread = threading.Thread(target=switch)
+    thread.start()
+    thread.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.usefixtures("export")
+def test_a_signal_is_heard_after_a_switch_of_models(model: ModelFolder) -> None:
+    """A process that let go of its first network in another thread lives on when a signal comes."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SWITCHED, str(model.path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import io
+import socket
 import time
+from threading import Event, Thread
 
 import pytest
 from flask.testing import FlaskClient
 
 from web import draining
 from web.draining import drain
-from web.patience import TooSlow
+from web.patience import PatientSocket, TooSlow
 
 API = "/api/v1/recommendations"
 
@@ -62,6 +64,39 @@ def test_ends_with_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     body = Endless()
     drain(body)
     assert body.count == 1_000_000
+
+
+def test_a_trickle_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that goes on until it has what it was asked for holds a thread no longer where bytes keep arriving."""
+    monkeypatch.setattr(draining, "DRAIN_SECONDS", 0.3)
+    end, client = socket.socketpair()
+    stop = Event()
+
+    def trickle() -> None:
+        while not stop.wait(0.05):
+            client.sendall(b"x")
+
+    class Whole(io.RawIOBase):
+        """A body that is read as gunicorn reads one."""
+
+        def read(self, size: int = -1) -> bytes:
+            """Return as much as is asked for."""
+            parts = b""
+            while len(parts) < size:
+                parts += connection.recv(size)
+            return parts
+
+    with PatientSocket(fileno=end.detach()) as connection, client:
+        connection.deadline = time.monotonic() + 5
+        sender = Thread(target=trickle)
+        sender.start()
+        try:
+            started = time.monotonic()
+            drain(Whole(), connection)
+            assert 0.3 <= time.monotonic() - started < 2
+        finally:
+            stop.set()
+            sender.join()
 
 
 @pytest.mark.parametrize("path", [API, "/api/v1/shows"])

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -21,6 +21,7 @@ import requests
 
 from tests.web.test_server import API, running
 from tests.web.world import draw
+from web.draining import DRAIN_SECONDS
 from web.patience import HURRIED_SECONDS
 from web.worker import BODY_LINE, PAGE_THREADS
 
@@ -89,6 +90,26 @@ def test_slow_clients_shut_nobody_out(port: int, sent: bytes) -> None:
         for _ in range(3):
             with quick():
                 healthy(port)
+
+
+@pytest.mark.parametrize(
+    ("begun", "status"),
+    [(head(1000, "/nope"), 404), (head(1000).replace(b"POST", b"GET", 1), 405), (head(30_000_000), 413)],
+)
+def test_a_trickle_that_nobody_reads_ends_soon(port: int, begun: bytes, status: int) -> None:
+    """A client that goes on with its body after the answer, a byte now and then, is let go after DRAIN_SECONDS."""
+    with ExitStack() as stack, quick(DRAIN_SECONDS + 2):
+        connection = connect(stack, port, begun)
+        answer = b""
+        connection.settimeout(0.2)
+        while True:
+            with suppress(TimeoutError):
+                part = connection.recv(65536)
+                if not part:
+                    break
+                answer += part
+            connection.sendall(b"x")
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_who_takes_no_answer_shuts_out_nobody(port: int) -> None:

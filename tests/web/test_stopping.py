@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -129,3 +130,34 @@ def test_nohup_is_heeded(tmp_path: Path) -> None:
         tell(process, signal.SIGTERM)
         assert process.wait(9) == 0
         assert said(process) == ""
+
+
+EARLY = """
+import os, signal, time
+from web import commands
+settle = commands._forked
+def told_early(arbiter, worker):
+    os.kill(os.getppid(), signal.{number})
+    time.sleep(0.5)  # meanwhile the arbiter passes it on
+    settle(arbiter, worker)
+commands._forked = told_early
+commands.serve()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+def test_a_signal_is_not_lost_to_a_worker_that_starts(tmp_path: Path, number: signal.Signals) -> None:
+    """A server that is told to stop while its worker has no handlers yet ends once it has, and greets nobody."""
+    script = EARLY.format(number=number.name)
+    started = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "--home", str(tmp_path), "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert ended.returncode == 0
+    assert "Sokkuri is at" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert time.monotonic() - started < 8  # without its being heard, gunicorn kills the worker after twelve

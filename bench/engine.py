@@ -95,7 +95,8 @@ def measure_engines(weights: str, threads: int, effort: Effort, probe: Path | No
         engines: dict[str, Backbone] = {EAGER: _Eager(reference), TORCH: reference}
         engines |= {precision: one.engine for precision, one in made[DRAWN].items()}
         say("timing")
-        speed = race(engines, exams[DRAWN][1].pictures, effort.singles, effort.bulks)
+        run = race(engines, exams[DRAWN][1].pictures, effort.singles, effort.bulks)
+        speed = {name: run.speed(name) for name in engines}
     figures, lines = _figures(speed, made[DRAWN], _limits(effort, threads), _operations(reference))
     if probe:
         figures |= {f"{PROBED}_fidelity_{precision}": one.to_json() for precision, one in made[PROBED].items()}

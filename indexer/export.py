@@ -20,9 +20,10 @@ from indexer.samples import numbers_of
 from indexer.split import HELD_OUT, PARTS
 from indexer.stopwatch import Stopwatch
 from recommender.catalogue import Catalogue
-from recommender.encoders import openvino_backbone
+from recommender.embeddings import EmbeddingSpace
+from recommender.encoders import engine_chosen, has_card, openvino_backbone, torch_backbone
 from recommender.errors import BuildError, EngineMissing, ExportUnusable, NoSnapshot, NotFound, SokkuriError
-from recommender.exports import DAMAGE, FOLDER, Export, has_torch, require_precision
+from recommender.exports import DAMAGE, ENGINE, FOLDER, Export, has_torch, require_precision
 from recommender.folders import shown, sweep
 from recommender.images import Limits
 from recommender.modelfolder import ModelFolder
@@ -61,11 +62,42 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """The engine that the next reindex of a model takes, and why; `engine` is "" and `space` None where none runs."""
+
+    space: EmbeddingSpace | None
+    engine: str
+    why: str
+
+    @classmethod
+    def of(cls, settings: Settings, model: ModelFolder) -> Self:
+        """Ask what would be chosen now."""
+        try:
+            chosen = engine_chosen(settings, model)
+        except SokkuriError as error:
+            return cls(None, "", str(error))
+        if settings.engine != "auto":
+            why = f"since SOKKURI_ENGINE={settings.engine}"
+        elif chosen.engine.startswith(ENGINE):
+            why = "which is the fastest one here"
+        else:
+            why = "which is on a graphics card" if has_card() else "since no export is faster here"
+        return cls(chosen.space, chosen.engine, why)
+
+
+@dataclass(frozen=True, slots=True)
 class ExportReport:
-    """An export, and whether it was made just now."""
+    """An export, whether it was made or only measured just now, and what the next reindex of its model will take.
+
+    `taken` is the space and the name of that engine, or why there is none; `in_use` says whether a reindex works with
+    this model at all.
+    """
 
     export: Export
     made: bool
+    measured: bool
+    taken: Taken
+    in_use: bool
     seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -80,13 +112,15 @@ class ExportReport:
             "openvino": manifest["openvino"],
             "created": str(manifest.get("created")),
             "made": self.made,
+            "measured_again": self.measured,
+            "reindex_takes": self.taken.engine or None,
             "seconds": self.seconds,
         }
 
     def to_text(self) -> str:
         """Return the report for people."""
         head = f"{self.export.model} as {self.export.space.precision}"
-        lines = [f"{head}: {'exported' if self.made else 'there already'}"]
+        lines = [f"{head}: {self._what}"]
         if measured := Measured.of(self.export.manifest):
             engine, torch = measured.speed["openvino"], measured.speed["torch"]
             lines.append(measured.fidelity.to_text())
@@ -98,20 +132,39 @@ class ExportReport:
                 lines.append(f"in float32: {', '.join(measured.kept)}")
         else:
             lines.append("its export.json does not tell any more what was measured: remove the folder and run it again")
+        return "\n".join([*lines, self._outlook()])
+
+    @property
+    def _what(self) -> str:
+        if self.made:
+            return "exported"
+        return "measured again" if self.measured else "there already"
+
+    def _outlook(self) -> str:
+        """Say what the next reindex makes of it."""
+        reindex = "`sokkuri reindex LIBRARY`"
+        next_one = f"the next {reindex}" if self.in_use else f"{reindex} after `sokkuri use {self.export.model}`"
+        if self.taken.space == self.export.space:
+            return f"{next_one} uses it"
         try:
             self.export.require_paying()
         except ExportUnusable as error:
-            lines.append(f"it is not used unless SOKKURI_ENGINE=openvino: {error}")
+            why = f"it is not used unless SOKKURI_ENGINE=openvino: {error}; "
         else:
-            lines.append("the next `sokkuri reindex LIBRARY` uses it")
-        return "\n".join(lines)
+            why = ""
+        if not self.taken.engine:
+            return f"{why}{next_one} cannot be answered from here: {self.taken.why}"
+        return f"{why}{next_one} uses {self.taken.engine}, {self.taken.why}"
 
 
-def export(settings: Settings, catalogue: Catalogue, name: str | None, precision: str) -> ExportReport:
+def export(
+    settings: Settings, catalogue: Catalogue, name: str | None, precision: str, *, again: bool = False
+) -> ExportReport:
     """Export a model (by default the one in use). One that is there and usable stays as it is.
 
-    Raises NotFound, NoSnapshot, Corrupt, EngineMissing, ExportUnusable (a precision that this processor has not),
-    BadLibrary, FidelityTooLow or BuildError.
+    `again` measures the speed of one that stays anew, and that of the model's other exports with it. Raises NotFound,
+    NoSnapshot, Corrupt, EngineMissing, ExportUnusable (a precision that this processor has not), BadLibrary,
+    FidelityTooLow or BuildError.
     """
     require_precision(precision)
     clock = Stopwatch()
@@ -129,15 +182,32 @@ def export(settings: Settings, catalogue: Catalogue, name: str | None, precision
             raise BuildError(f"{shown(folder)} is no folder: move it away and run it again")
     sweep(model.path / FOLDER)
     found = _found(model, precision)
-    if found:
-        return ExportReport(found, made=False, seconds={})
-    _require_torch()
-    chosen = Chosen.of(settings, catalogue, model)
-    clock.lap("scanning")
-    from indexer.exporting import make
+    made = not found
+    if made or again:
+        _require_torch()
+        chosen = Chosen.of(settings, catalogue, model)
+        clock.lap("scanning")
+        torch_backbone()  # which may be there and not run: that is one line
+        from indexer.exporting import make, time_again
 
-    make(settings, model, precision, chosen, clock)
-    return ExportReport(Export.open(model, precision), made=True, seconds=clock.seconds)
+        (make if made else time_again)(settings, model, precision, chosen, clock)
+        found = Export.open(model, precision)
+    return ExportReport(
+        export=found or Export.open(model, precision),
+        made=made,
+        measured=again and not made,
+        taken=Taken.of(settings, model),
+        in_use=_in_use(catalogue, model),
+        seconds=clock.seconds,
+    )
+
+
+def _in_use(catalogue: Catalogue, model: ModelFolder) -> bool:
+    """Tell whether a reindex works with a model."""
+    try:
+        return catalogue.model_in_use().name == model.name
+    except (NoSnapshot, NotFound):
+        return False
 
 
 def _require_torch() -> None:

@@ -21,9 +21,10 @@ from indexer.conversion import converted, quantised, save, sensitive_layers
 from indexer.embed import BATCH, EmbeddingTable
 from indexer.embedder import Embedder
 from indexer.export import Chosen
-from indexer.fidelity import Exam, Fidelity, Speed, compare, race, widened
+from indexer.fidelity import BULK, Exam, Fidelity, compare, widened
 from indexer.library import Entry
 from indexer.progress import progress, say
+from indexer.racing import Measurement, measure, measure_again, others, write
 from indexer.stopwatch import Stopwatch
 from indexer.workplace import now
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
@@ -50,6 +51,14 @@ def make(settings: Settings, model: ModelFolder, precision: str, chosen: Chosen,
     material = _Material.of(settings, model, torch, chosen)
     clock.lap("pictures")
     _Job(settings, model, precision, torch, material).run(model.path / FOLDER / precision, clock)
+
+
+def time_again(settings: Settings, model: ModelFolder, precision: str, chosen: Chosen, clock: Stopwatch) -> None:
+    """Measure the speed of an export that is there again, on pictures of the exam. Raises SokkuriError."""
+    pictures = tuple(_decoded(chosen.root, chosen.examined[:BULK], chosen.limits))
+    clock.lap("pictures")
+    measure_again(settings, model, precision, pictures)
+    clock.lap("speed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +127,19 @@ class _Job:
             with written_aside(path, replacing=True) as aside:
                 backbone, fidelity, kept = self._passed(network, aside)
                 clock.lap("quantising and fidelity")
-                speed = race({"torch": self.torch, "openvino": backbone}, self.material.exam.pictures)
+                engines: dict[str, Backbone] = {self.precision: backbone}
+                engines |= others(self.settings, self.model, self.precision)
+                measured = measure(self.torch, engines, self.material.exam.pictures, self.model.name)
                 clock.lap("speed")
-                manifest = self._manifest(backbone, fidelity, speed) | {"kept": list(kept), "files": _sums(aside)}
+                manifest = self._manifest(backbone, fidelity, measured) | {"kept": list(kept), "files": _sums(aside)}
                 text = json.dumps(manifest, ensure_ascii=False, indent=1)
                 (aside / MANIFEST).write_text(text, encoding="utf-8")
         except OSError as error:
             remedy = "make room" if error.errno in FULL else "see that the folder can be written to"
             raise BuildError(f"{shown(path)} cannot be written ({error.strerror}): {remedy} and run it again") from None
+        for other in engines:
+            if other != self.precision:
+                write(self.model, other, measured)
 
     def _passed(self, network: openvino.Model, aside: Path) -> tuple[OpenVinoBackbone, Fidelity, tuple[str, ...]]:
         """Return the first attempt that passes the gate, its figures, and which layers are in float32."""
@@ -160,9 +174,8 @@ class _Job:
             aside / NETWORK, space, model.preprocessing, self.precision, self.settings.threads
         )
 
-    def _manifest(self, backbone: OpenVinoBackbone, fidelity: Fidelity, speed: dict[str, Speed]) -> dict[str, Any]:
+    def _manifest(self, backbone: OpenVinoBackbone, fidelity: Fidelity, measured: Measurement) -> dict[str, Any]:
         """Return what export.json says."""
-        engine, torch = speed["openvino"], speed["torch"]
         needs = {"f32": frozenset[str](), "bf16": BFLOAT16, "int8": instructions() & INT8_PRODUCTS and INT8_PRODUCTS}
         return {
             "format": FORMAT,
@@ -176,11 +189,7 @@ class _Job:
             "processor": {"kind": kind()},
             "calibrated_on": len(self.material.training) if self.precision == "int8" else 0,
             "fidelity": fidelity.to_json(),
-            "speed": {
-                **{name: one.to_json() for name, one in speed.items()},
-                "bulk_over_torch": engine.bulk_per_second / torch.bulk_per_second,
-                "single_over_torch": torch.single_ms / engine.single_ms,
-            },
+            "speed": measured.speed(self.precision),
             "created": now(),
         }
 

@@ -29,8 +29,12 @@ LEAST_OVERLAP = 0.95
 MOST_LOST = 0.5
 """Percentage points of accuracy that may be lost, in each label space."""
 NEAREST = 10
-SINGLES, BULKS = 7, 3
-"""How often a single picture, and many at once, are timed; the median counts."""
+SINGLES, BULKS = 7, 5
+"""How often a single picture, and many at once, are timed at least; the median counts."""
+WARM = 2
+"""How often an engine sees so many pictures before it is timed: torch takes up to twice as long for the first two."""
+MOST_ROUNDS = 21
+"""How often at most, where networks are so small that a moment of other work would decide."""
 BULK = 16
 """Pictures at once."""
 
@@ -201,20 +205,60 @@ class Speed:
         return cls(float(fields["single_ms"]), float(fields["bulk_per_second"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Race:
+    """The seconds that engines took, round after round: for a single picture, and for BULK at once."""
+
+    single: Mapping[str, Sequence[float]]
+    bulk: Mapping[str, Sequence[float]]
+
+    def speed(self, name: str) -> Speed:
+        """Return the medians of an engine."""
+        return Speed(1000 * float(np.median(self.single[name])), BULK / float(np.median(self.bulk[name])))
+
+    def bulk_over(self, name: str, other: str) -> float:
+        """Return how many times as many pictures a second an engine takes as another: the median of all rounds."""
+        return float(np.median(_ratios(self.bulk, name, other)))
+
+    def single_over(self, name: str, other: str) -> float:
+        """Return how many times as fast an engine takes a single picture as another: the median of all rounds."""
+        return float(np.median(_ratios(self.single, name, other)))
+
+    def spread(self, name: str, other: str) -> float:
+        """Return by what share rounds in bulk disagree on `bulk_over`: from the lower quartile to the upper one."""
+        low, middle, high = np.percentile(_ratios(self.bulk, name, other), [25, 50, 75])
+        return float((high - low) / middle)
+
+
+def _ratios(taken: Mapping[str, Sequence[float]], name: str, other: str) -> NDArray[np.float64]:
+    """Compare two engines in each round: what slows both leaves the ratio as it is."""
+    ratios: NDArray[np.float64] = np.array(taken[other]) / np.array(taken[name])
+    return ratios
+
+
 def race(
-    engines: Mapping[str, Backbone], pictures: Sequence[DecodedImage], singles: int = SINGLES, bulks: int = BULKS
-) -> dict[str, Speed]:
-    """Time engines in turn, round after round, so that what else the machine does falls on all; medians count."""
+    engines: Mapping[str, Backbone],
+    pictures: Sequence[DecodedImage],
+    singles: int = SINGLES,
+    bulks: int = BULKS,
+    seconds: float = 0.0,
+) -> Race:
+    """Time engines in turn, round after round, so that what else the machine does falls on all.
+
+    There are at least so many rounds, and more until they have taken `seconds`, of each kind; MOST_ROUNDS at most.
+    """
     many = [pictures[number % len(pictures)] for number in range(BULK)]
     single: dict[str, list[float]] = {name: [] for name in engines}
     bulk: dict[str, list[float]] = {name: [] for name in engines}
-    for engine in engines.values():
-        engine.features(many[:1])
-        engine.features(many[:4])
-    for rounds, batch, taken in ((singles, many[:1], single), (bulks, many, bulk)):
-        for _ in range(rounds):
+    for least, batch, taken in ((singles, many[:1], single), (bulks, many, bulk)):
+        for _ in range(WARM):
+            for engine in engines.values():
+                engine.features(batch)
+        began, rounds = perf_counter(), 0
+        while rounds < least or (rounds < MOST_ROUNDS and perf_counter() - began < seconds):
+            rounds += 1
             for name, engine in engines.items():
                 started = perf_counter()
                 engine.features(batch)
                 taken[name].append(perf_counter() - started)
-    return {name: Speed(1000 * float(np.median(single[name])), BULK / float(np.median(bulk[name]))) for name in engines}
+    return Race(single, bulk)

@@ -196,6 +196,9 @@ def line_of(error: Exception) -> str | None:
             return f"this command needs {missing}, which is not installed: pip install 'sokkuri[train]', or make setup"
         if missing == "openvino":
             return f"this command needs {missing}, which is not installed: pip install {missing}"
+    if broken := _unloadable(error):
+        remedy = broken if broken == "openvino" else "'sokkuri[train]'"
+        return f"this command needs {broken}, which is installed but cannot be loaded ({error}): pip install {remedy}"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -204,6 +207,19 @@ def line_of(error: Exception) -> str | None:
             remedy = ": check the disk and run it again; nothing was published that is not whole"
         return f"{error.strerror or error}{where}{remedy}"
     return None
+
+
+def _unloadable(error: Exception) -> str:
+    """Return the package in whose own files an import failed, as where a library of its is gone; "" without any."""
+    # What ctypes cannot load is an OSError without a number.
+    if not isinstance(error, ImportError) and not (isinstance(error, OSError) and error.errno is None):
+        return ""
+    found, trace = "", error.__traceback__
+    while trace:
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        found = package if package in (*TRAINING, "openvino") else found
+        trace = trace.tb_next
+    return found
 
 
 class Number(click.FloatRange):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -125,7 +125,7 @@ class Export:
                 return cls.open(model, precision)
         raise NotFound(
             f"embeddings of space {fingerprint} were made with an export of model {model.name} that is gone, damaged "
-            f"or was made anew: put its folder back into {shown(model.path / FOLDER)}, or run `sokkuri reindex LIBRARY`"
+            f"or was made anew: put its folder back into {shown(model.path / FOLDER)}, or {_ways_to_publish(model)}"
         )
 
     @property
@@ -158,6 +158,15 @@ class Export:
         """How many times as fast as torch it takes a single picture."""
         return float(self.manifest["speed"]["single_over_torch"])
 
+    @property
+    def bulk_per_second(self) -> float:
+        """How many pictures a second it takes in bulk; 0 where export.json does not tell."""
+        try:
+            rate = float(self.manifest["speed"][ENGINE]["bulk_per_second"])
+        except DAMAGE:
+            return 0.0
+        return rate if isfinite(rate) else 0.0
+
     def require_paying(self) -> None:
         """Raise ExportUnusable unless it was measured on this kind of processor, and to be faster than torch.
 
@@ -169,7 +178,10 @@ class Export:
                 f"{shown(self.path)} was measured on another kind of processor: remove the folder and {self.remedy}"
             )
         if min(self.bulk_over_torch, self.single_over_torch) <= 1.0:
-            raise ExportUnusable(f"{shown(self.path)} is no faster than torch on this processor")
+            raise ExportUnusable(
+                f"{shown(self.path)} is no faster than torch on this processor "
+                f"(`{command(self.model, self.precision)} --again` measures it again)"
+            )
 
 
 def _hindrance(export: Export) -> tuple[str, str]:
@@ -184,6 +196,35 @@ def _hindrance(export: Export) -> tuple[str, str]:
         # In bf16 it would need the same again; 8 bits are made for the processor that they are made on.
         return f"{path} needs a processor with {' or '.join(needs)}, and this one has none", DEFAULT
     return "", ""
+
+
+def fastest_first(exports: Sequence[Export]) -> list[Export]:
+    """Return exports of one model, the fastest first.
+
+    Those of one kind of processor are compared by the pictures that they take a second, which are of one run where
+    they were there together; others by how many times as fast as torch they are, which is slow where they are slow.
+    """
+    kinds = {str(export.manifest["processor"]["kind"]) for export in exports}
+    rates = [export.bulk_per_second for export in exports]
+    if len(kinds) == 1 and all(rates):
+        return sorted(exports, key=lambda export: -export.bulk_per_second)
+    return sorted(exports, key=lambda export: -export.bulk_over_torch)
+
+
+def _ways_to_publish(model: ModelFolder) -> str:
+    """Say how a snapshot comes about that can be answered from here: by an engine that is there, or one to be had."""
+    if not has_torch() and not any(_runs(model, precision) for precision in PRECISIONS):
+        return f"{made_by(model.name, DEFAULT)} and `sokkuri reindex LIBRARY`"
+    return "run `sokkuri reindex LIBRARY`"
+
+
+def _runs(model: ModelFolder, precision: str) -> bool:
+    """Tell whether a model has an export that can be used here."""
+    try:
+        Export.open(model, precision)
+    except SokkuriError:
+        return False
+    return True
 
 
 def _list(value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from recommender.encoder import ModelEncoder
 from recommender.errors import EngineMissing, NotFound, SettingError, SokkuriError
-from recommender.exports import DEFAULT, PRECISIONS, Export, has_torch, made_by
+from recommender.exports import DEFAULT, PRECISIONS, Export, fastest_first, has_torch, made_by
 from recommender.modelfolder import ModelFolder
 from recommender.ports import Backbone
 from recommender.settings import ENGINES, Settings
@@ -23,6 +23,7 @@ from recommender.types import DecodedImage, Matrix
 
 if TYPE_CHECKING:
     from recommender.encoders.openvino_encoder import OpenVinoBackbone
+    from recommender.encoders.torch_encoder import TorchBackbone
 
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What stands where a driver for computing on a graphics card is loaded: NVIDIA's, AMD's, and that of WSL."""
@@ -58,46 +59,77 @@ def open_encoder(settings: Settings, name: str, space: str | None = None) -> Mod
 
 
 def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
-    """Open a model's backbone with the engine of the settings, for a new snapshot.
+    """Open a model's backbone with the engine of the settings, for a new snapshot, and log why it is that one.
 
     `auto` takes torch where there is a graphics card for it; else the fastest export that was measured to be faster
     than torch, on a processor with no instruction that this one lacks, else torch, and logs what is wrong with others;
-    where torch is not installed, any export that runs. torch itself is loaded when the first picture comes. Raises
-    ModelError or Corrupt, EngineMissing also where nothing here could answer from such a snapshot.
+    where torch is not there, or cannot be loaded, any export that runs. Where torch is taken it is loaded, since it may
+    be there and not run; the network only when the first picture comes. Raises ModelError or Corrupt, EngineMissing
+    also where nothing here could answer from such a snapshot.
     """
+    backbone, why, level = _chosen(settings, folder)
+    if why:
+        logger.log(level, why)
+    return backbone
+
+
+def engine_chosen(settings: Settings, folder: ModelFolder) -> Backbone:
+    """Return what `choose_backbone` would open, and log nothing. Raises what that raises."""
+    return _chosen(settings, folder)[0]
+
+
+def _chosen(settings: Settings, folder: ModelFolder) -> tuple[Backbone, str, int]:
+    """Choose an engine; also return what to log of it, and as how grave."""
     _require_engine(settings)
     if settings.engine == "torch":
-        return _TorchWhenAsked(folder, settings)
+        return _loadable_torch(folder, settings), "", logging.INFO
     if settings.engine == "auto" and has_card():
-        logger.info("torch runs %s on a graphics card", folder.name)
-        return _TorchWhenAsked(folder, settings)
-    exports, trouble = _exports(folder)
-    for export in sorted(exports, key=lambda export: -export.bulk_over_torch):
+        return _loadable_torch(folder, settings), f"torch runs {folder.name} on a graphics card", logging.INFO
+    exports, unusable = _exports(folder)
+    trouble = list(unusable)
+    wants_faster = settings.engine == "auto" and has_torch()
+    backbone = _first_that_runs(exports, folder, settings, trouble, paying=wants_faster)
+    if backbone is None and wants_faster:
         try:
-            if settings.engine == "auto" and has_torch():
-                export.require_paying()
-            backbone = _openvino(export, folder, settings)
-        except SokkuriError as error:
-            trouble.append(error)
-        else:
-            if trouble:
-                logger.warning("%s runs %s: %s", backbone.engine, folder.name, _told(trouble))
-            return backbone
+            return _loadable_torch(folder, settings), *_why_torch(trouble, folder)
+        except EngineMissing as error:  # torch is there and does not run: as if it were not there
+            trouble = [*unusable, error]
+            backbone = _first_that_runs(exports, folder, settings, trouble, paying=False)
+    if backbone:
+        why = f"{backbone.engine} runs {folder.name}: {_told(trouble)}" if trouble else ""
+        return backbone, why, logging.WARNING
     if settings.engine == "openvino":
         raise trouble[0] if trouble else NotFound(f"model {folder.name} has no export: {made_by(folder.name, DEFAULT)}")
-    return _torch_after(trouble, folder, settings)
+    why = _told(trouble) or f"it has no export, and torch is not installed: {made_by(folder.name, DEFAULT)}"
+    raise EngineMissing(f"nothing here can run model {folder.name}: {why}")
 
 
-def _torch_after(trouble: Sequence[SokkuriError], folder: ModelFolder, settings: Settings) -> Backbone:
-    """Return torch's engine where no export will do, and tell why that is. Raises EngineMissing without torch."""
-    if not has_torch():
-        why = _told(trouble) or f"it has no export, and torch is not installed: {made_by(folder.name, DEFAULT)}"
-        raise EngineMissing(f"nothing here can run model {folder.name}: {why}")
+def _first_that_runs(
+    exports: Sequence[Export], folder: ModelFolder, settings: Settings, trouble: list[SokkuriError], *, paying: bool
+) -> Backbone | None:
+    """Open the fastest export that runs (if `paying`, and is faster than torch); add what is wrong with others."""
+    for export in fastest_first(exports):
+        try:
+            if paying:
+                export.require_paying()
+            return _openvino(export, folder, settings)
+        except SokkuriError as error:
+            trouble.append(error)
+    return None
+
+
+def _why_torch(trouble: Sequence[SokkuriError], folder: ModelFolder) -> tuple[str, int]:
+    """Say why torch runs a model, and no export does."""
     if trouble:
-        logger.warning("torch runs %s: %s", folder.name, _told(trouble))
-        return _TorchWhenAsked(folder, settings)
+        return f"torch runs {folder.name}: {_told(trouble)}", logging.WARNING
     hint = f"torch runs {folder.name}, which has no export: `sokkuri export` makes one, {USUALLY_FASTER}"
-    return _TorchWhenAsked(folder, settings, hint)
+    return hint, logging.WARNING
+
+
+def _loadable_torch(folder: ModelFolder, settings: Settings) -> Backbone:
+    """Return torch's engine, its network not opened yet. Raises EngineMissing where torch cannot be loaded."""
+    torch_backbone()
+    return _TorchWhenAsked(folder, settings)
 
 
 def _told(trouble: Sequence[SokkuriError]) -> str:
@@ -108,6 +140,10 @@ def _told(trouble: Sequence[SokkuriError]) -> str:
 def has_card() -> bool:
     """Tell whether torch finds a graphics card; it is loaded only where a driver is there to be found."""
     if not any(file.exists() for file in DRIVERS) or not has_torch():
+        return False
+    try:
+        torch_backbone()
+    except EngineMissing:
         return False
     from recommender.encoders.torch_encoder import device
 
@@ -135,15 +171,9 @@ def _require_engine(settings: Settings) -> None:
 
 
 class _TorchWhenAsked:
-    """A model's own backbone, which is opened when the first picture comes: loading torch takes seconds.
+    """A model's own backbone, which is opened when the first picture comes: reading its weights takes seconds."""
 
-    `hint` is what to tell then. Raises EngineMissing at once where torch is not installed.
-    """
-
-    def __init__(self, folder: ModelFolder, settings: Settings, hint: str = "") -> None:
-        if not has_torch():
-            raise _missing("torch")
-        self._hint = hint
+    def __init__(self, folder: ModelFolder, settings: Settings) -> None:
         self.space = folder.space
         self.engine = f"torch-{folder.space.precision}"
         self._open = partial(_torch, folder, settings)
@@ -154,13 +184,11 @@ class _TorchWhenAsked:
         return self._loaded().features(images)
 
     def make_ready(self) -> None:
-        """Load torch and the network. Raises EngineMissing or Corrupt."""
+        """Load the network. Raises EngineMissing or Corrupt."""
         self._loaded().make_ready()
 
     def _loaded(self) -> Backbone:
         if self._opened is None:
-            if self._hint:
-                logger.warning(self._hint)
             self._opened = self._open()
         return self._opened
 
@@ -172,13 +200,20 @@ def _missing(name: str | None) -> EngineMissing:
 
 def _torch(folder: ModelFolder, settings: Settings) -> Backbone:
     """Open a backbone as it was trained. Raises EngineMissing or Corrupt."""
+    return torch_backbone().load(folder, settings.threads)
+
+
+def torch_backbone() -> type[TorchBackbone]:
+    """Load torch, which takes seconds, and return what runs a network by it. Raises EngineMissing."""
+    if not has_torch():
+        raise _missing("torch")
     try:
         from recommender.encoders.torch_encoder import TorchBackbone
     except ModuleNotFoundError as error:
         raise _missing(error.name) from None
     except (ImportError, OSError) as error:  # its libraries cannot be loaded
         raise EngineMissing(f"torch cannot be loaded ({error}): pip install 'sokkuri[train]'") from None
-    return TorchBackbone.load(folder, settings.threads)
+    return TorchBackbone
 
 
 def _openvino(export: Export, folder: ModelFolder, settings: Settings) -> Backbone:
@@ -190,18 +225,20 @@ def openvino_backbone() -> type[OpenVinoBackbone]:
     """Load OpenVINO, and return what runs a network by it. Raises EngineMissing."""
     try:
         from recommender.encoders.openvino_encoder import OpenVinoBackbone
-    except ImportError as error:  # also where its libraries cannot be loaded
+    except (ImportError, OSError) as error:  # also where its libraries cannot be loaded
         raise EngineMissing(f"openvino cannot be loaded ({error}): pip install openvino") from None
     return OpenVinoBackbone
 
 
 def require_answerable(settings: Settings, name: str, space: str) -> None:
-    """Raise what `open_encoder` would raise, as far as that can be told without loading an engine.
+    """Raise what `open_encoder` would raise, as far as that can be told without opening a network.
 
-    `space` is the fingerprint of stored embeddings. Raises ModelError, Corrupt or NotFound.
+    `space` is the fingerprint of stored embeddings. The engine itself is loaded, for torch in seconds: it may be there
+    and not run. Raises ModelError, Corrupt or NotFound.
     """
     folder = ModelFolder.open(settings.home / "models" / name)
-    if space != folder.stored_space(folder.space).fingerprint:
+    if space == folder.stored_space(folder.space).fingerprint:
+        torch_backbone()
+    else:
         Export.of_space(folder, space)
-    elif not has_torch():
-        raise _missing("torch")
+        openvino_backbone()

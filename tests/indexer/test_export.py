@@ -18,7 +18,7 @@ import torch
 
 from bench.exporting import describe
 from indexer import export as job
-from indexer import exporting, fidelity
+from indexer import exporting, fidelity, racing
 from indexer.conversion import converted, sensitive_layers
 from indexer.embed import EmbeddingTable
 from indexer.export import ExportReport, export
@@ -172,6 +172,78 @@ def test_an_export_that_is_there_stays(world: World) -> None:
     (first.path / "network.bin").write_bytes(b"")
     assert world.export().made
     assert Export.open(world.model, "f32").space.precision == "openvino-f32"
+
+
+@pytest.fixture
+def no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let eight bits of a network with random weights pass, which change answers: only speeds matter here."""
+    for bound in ("LEAST_AGREEMENT", "LEAST_COSINE", "LEAST_OVERLAP"):
+        monkeypatch.setattr(fidelity, bound, 0.0)
+    monkeypatch.setattr(fidelity, "MOST_LOST", 100.0)
+
+
+@pytest.mark.usefixtures("no_gate")
+def test_all_exports_are_measured_in_one_race(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new export has those measured anew that are there; `again` does so too, and changes nothing but the speed."""
+    first = world.export().export
+    manifest = first.path / "export.json"
+    manifest.write_text(json.dumps(first.manifest | {"speed": {"bulk_over_torch": 1e6, "single_over_torch": 1e6}}))
+    made = world.export("int8").export
+    both = [Export.open(world.model, precision).manifest for precision in ("f32", "int8")]
+    assert both[0]["speed"]["torch"] == both[1]["speed"]["torch"]
+    assert both[0]["speed"]["measured"] == both[1]["speed"]["measured"]
+    assert both[0] | {"speed": None} == first.manifest | {"speed": None}
+    monkeypatch.setattr(racing, "now", lambda: "later")
+    with workplace(world.settings, "test") as catalogue:
+        report = export(world.settings, catalogue, None, "f32", again=True)
+    assert (report.made, report.measured) == (False, True)
+    assert "measured again" in report.to_text()
+    after = [Export.open(world.model, precision).manifest for precision in ("f32", "int8")]
+    assert [one["speed"]["measured"] for one in after] == ["later", "later"]
+    assert [one | {"speed": None} for one in after] == [one | {"speed": None} for one in both]
+    assert Export.open(world.model, "int8").space == made.space
+    assert {file.name for file in first.path.iterdir()} == {"export.json", "network.bin", "network.xml"}
+
+
+def test_a_disturbed_measurement_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the command that measures again; a quiet one is not."""
+    for bound, told in ((-1.0, 1), (1e9, 0)):
+        shutil.rmtree(world.model.path / "exports", ignore_errors=True)
+        monkeypatch.setattr(racing, "DISTURBED", bound)
+        world.export()
+        assert capsys.readouterr().err.count("by `sokkuri export small --precision f32 --again`") == told
+
+
+@pytest.mark.usefixtures("no_gate")
+def test_the_report_says_what_the_next_reindex_takes(world: World) -> None:
+    """This export, another one, or torch, as `reindex` then does; or one of a model that is not in use."""
+
+    def speed(precision: str, times: float) -> None:
+        file = world.model.path / "exports" / precision / "export.json"
+        one = {"bulk_over_torch": times, "single_over_torch": times, "openvino": {"bulk_per_second": 100 * times}}
+        file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"speed": one}), encoding="utf-8")
+
+    world.export("f32")
+    world.export("int8")
+    for times, taken, outlooks in (
+        ((2.0, 3.0), "openvino-int8", ("uses openvino-int8, which is the fastest one here", "LIBRARY` uses it")),
+        ((3.0, 2.0), "openvino-f32", ("LIBRARY` uses it", "uses openvino-f32, which is the fastest one here")),
+        ((3.0, 0.5), "openvino-f32", ("LIBRARY` uses it", "--again` measures it again); the next")),
+        ((0.5, 0.5), "torch-float32", ("torch-float32, since no export is faster here",) * 2),
+    ):
+        for precision, one in zip(("f32", "int8"), times, strict=True):
+            speed(precision, one)
+        reports = [world.export(precision) for precision in ("f32", "int8")]
+        for report, outlook in zip(reports, outlooks, strict=True):
+            assert outlook in report.to_text().splitlines()[-1]
+            assert report.to_json()["reindex_takes"] == taken
+        assert world.reindex("auto") == taken
+    with workplace(replace(world.settings, engine="torch"), "test") as catalogue:
+        told = export(replace(world.settings, engine="torch"), catalogue, None, "f32").to_text()
+        assert "uses torch-float32, since SOKKURI_ENGINE=torch" in told
+    assert "after `sokkuri use small` uses torch-float32" in replace(reports[0], in_use=False).to_text()
 
 
 def test_an_export_goes_only_when_there_is_a_better_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

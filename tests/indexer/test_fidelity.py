@@ -10,7 +10,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indexer.fidelity import BULK, LEAST_AGREEMENT, Exam, Fidelity, compare, overlap, race, widened
+from indexer.fidelity import (
+    BULK,
+    LEAST_AGREEMENT,
+    MOST_ROUNDS,
+    WARM,
+    Exam,
+    Fidelity,
+    Race,
+    compare,
+    overlap,
+    race,
+    widened,
+)
 from recommender.embeddings import NONE, EmbeddingSpace, unit_length
 from recommender.heads import Heads
 from recommender.images import decode
@@ -155,8 +167,21 @@ def test_engines_take_turns() -> None:
         def make_ready(self) -> None:
             pass
 
-    speed = race({"one": Engine("one"), "other": Engine("other")}, [decode(picture(0))], singles=3, bulks=2)
-    assert set(speed) == {"one", "other"}
-    assert all(engine.single_ms > 0 and engine.bulk_per_second > 0 for engine in speed.values())
-    warm = 4
-    assert calls[warm:] == [("one", 1), ("other", 1)] * 3 + [("one", BULK), ("other", BULK)] * 2
+    run = race({"one": Engine("one"), "other": Engine("other")}, [decode(picture(0))], singles=3, bulks=2)
+    assert all(run.speed(name).single_ms > 0 and run.speed(name).bulk_per_second > 0 for name in ("one", "other"))
+    turns = [[("one", count), ("other", count)] for count in (1, BULK)]
+    assert calls == turns[0] * (WARM + 3) + turns[1] * (WARM + 2)
+    calls.clear()
+    race({"one": Engine("one")}, [decode(picture(0))], singles=3, bulks=2, seconds=60)
+    assert calls == [("one", 1)] * (WARM + MOST_ROUNDS) + [("one", BULK)] * (WARM + MOST_ROUNDS)
+
+
+def test_what_slows_both_engines_leaves_their_ratio() -> None:
+    """Each round is compared by itself: the machine is half as fast from the third on, and one round is disturbed."""
+    torch, engine = [2.0, 2.0, 4.0, 4.0, 4.0], [1.0, 1.0, 2.0, 2.0, 9.0]
+    run = Race(single={"torch": torch, "engine": engine}, bulk={"torch": torch, "engine": engine})
+    assert run.bulk_over("engine", "torch") == run.single_over("engine", "torch") == 2.0
+    assert run.spread("engine", "torch") == 0.0
+    assert run.speed("engine").bulk_per_second == BULK / 2
+    restless = Race(single={}, bulk={"torch": [1.0] * 4, "engine": [1.0, 0.5, 1.0, 0.5]})
+    assert restless.spread("engine", "torch") == pytest.approx(1 / 1.5)

@@ -132,6 +132,31 @@ def test_without_what_it_needs_a_command_says_what_to_install(
     assert remedy in line
 
 
+@pytest.mark.parametrize("words", ["train .", "evaluate", "pretrain . --output o", "export"])
+@pytest.mark.parametrize("fault", ["ImportError('libtorch.so: no such file')", "OSError('libtorch.so: no such file')"])
+def test_what_is_installed_but_does_not_load_is_one_line(words: str, fault: str, tmp_path: Path) -> None:
+    """Half an installation, or one for another system: the package is named, with its own words, and no traceback."""
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text(f"raise {fault}\n", encoding="utf-8")
+    code = (
+        f"import sys\nsys.path.insert(0, {str(tmp_path / 'broken')!r})\n"
+        f"sys.argv = ['sokkuri', *{words.split()!r}, '--home', {str(tmp_path)!r}]\n"
+        "from recommender.cli import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    if words != "export":  # which tells first that there is no model
+        assert "torch, which is installed but cannot be loaded (libtorch.so: no such file): pip install" in line
+
+
+def test_other_errors_of_the_system_are_not_taken_for_a_package() -> None:
+    """An import that fails in our own files is a mistake of the program, and keeps its traceback."""
+    assert line_of(ImportError("cannot import name 'x'")) is None
+
+
 def test_help_lists_every_command(tmp_path: Path) -> None:
     """The list shows all commands, in order, each with one line of help; and the way from a folder to answers."""
     done = sokkuri("--help", home=tmp_path)

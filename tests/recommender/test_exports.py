@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ import torch
 
 from bench.exporting import describe, exported
 from recommender import encoders, exports
-from recommender.encoders import choose_backbone, open_encoder
+from recommender.encoders import choose_backbone, has_card, open_encoder, require_answerable
 from recommender.encoders.openvino_encoder import OpenVinoBackbone
 from recommender.errors import Corrupt, EngineMissing, ExportUnusable, NotFound, SettingError, SokkuriError
-from recommender.exports import MANIFEST, NETWORK, WEIGHTS, Export, exported_space, is_exported_from
+from recommender.exports import MANIFEST, NETWORK, WEIGHTS, Export, exported_space, fastest_first, is_exported_from
 from recommender.images import decode
 from recommender.modelfolder import ModelFolder
 from recommender.settings import Settings
@@ -323,33 +324,126 @@ def test_without_torch_and_an_export_nothing_runs(
     assert "pip install 'sokkuri[train]' (an export is made of what torch runs) and run `sokkuri export small" in line
 
 
-def test_torch_that_cannot_be_loaded_is_one_line(
-    model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_torch_that_is_there_and_does_not_load_is_as_if_it_were_not(
+    made: Path,
+    model: ModelFolder,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is found when the first picture comes."""
-    monkeypatch.setitem(sys.modules, "recommender.encoders.torch_encoder", None)
-    backbone = choose_backbone(replace(settings, engine="torch"), model)
-    assert "sokkuri[train]" in refusal(lambda: backbone.features([decode(picture(0))]), EngineMissing)
+    """It is found before any work: an export that does not pay is taken, and where none runs one line says both."""
+    (forbidden := made.parent / "broken" / "torch").mkdir(parents=True, exist_ok=True)
+    (forbidden / "__init__.py").write_text("raise ImportError('libtorch.so: cannot open shared object file')\n")
+    monkeypatch.syspath_prepend(forbidden.parent)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "recommender.encoders.torch_encoder")
+    for engine, told in (
+        ("torch", "torch cannot be loaded (libtorch.so"),
+        ("auto", "nothing here can run model small"),
+    ):
+        chosen = replace(settings, engine=engine)
+        line = refusal(partial(choose_backbone, chosen, model), EngineMissing)
+        assert told in line
+        assert "libtorch.so: cannot open shared object file" in line
+    with monkeypatch.context() as patched:
+        patched.setattr(encoders, "DRIVERS", (made,))
+        assert not has_card()
+    assert "libtorch.so" in refusal(
+        partial(require_answerable, settings, "small", model.space.fingerprint), EngineMissing
+    )
+    give(made, model, "f32", speed={"bulk_over_torch": 0.5, "single_over_torch": 0.5})
+    assert choose_backbone(settings, model).engine == "openvino-f32"
+    assert "torch cannot be loaded" in caplog.text
+    monkeypatch.setitem(sys.modules, "recommender.encoders.openvino_encoder", None)
+    line = refusal(partial(choose_backbone, settings, model), EngineMissing)
+    assert "torch cannot be loaded" in line
+    assert "openvino cannot be loaded" in line
+
+
+def test_an_engine_that_does_not_load_answers_nothing(
+    model: ModelFolder, export: Export, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the export is whole: what `verify` and `rollback` ask is whether answers can be given."""
+    space = model.stored_space(export.space).fingerprint
+    require_answerable(settings, "small", space)
+    monkeypatch.setitem(sys.modules, "recommender.encoders.openvino_encoder", None)
+    assert "openvino cannot be loaded" in refusal(partial(require_answerable, settings, "small", space), EngineMissing)
+
+
+def test_torch_is_not_loaded_where_an_export_serves(made: Path, model: ModelFolder, settings: Settings) -> None:
+    """Loading it takes seconds: neither an unchanged reindex nor an answer may wait for that."""
+    export = give(made, model, "f32")
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from recommender.encoders import choose_backbone, require_answerable\n"
+        "from recommender.modelfolder import ModelFolder\nfrom recommender.settings import Settings\n"
+        f"settings = Settings(home=Path({str(settings.home)!r}))\n"
+        f"model = ModelFolder.open(Path({str(model.path)!r}))\n"
+        "assert choose_backbone(settings, model).engine == 'openvino-f32'\n"
+        f"require_answerable(settings, 'small', {model.stored_space(export.space).fingerprint!r})\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_who_runs_by_torch_hears_once_of_exports(
     made: Path, model: ModelFolder, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the first picture goes through torch, unless torch was asked for, or there is an export."""
+    """When the engine is chosen, though no picture may be new, unless torch was asked for, or there is an export."""
     images = [decode(picture(0))]
     for chosen in (settings, replace(settings, engine="torch")):
         backbone = choose_backbone(chosen, model)
-        assert not caplog.records
         backbone.features(images)
         backbone.features(images)
         if chosen is settings:
             (record,) = caplog.records
             assert record.levelno == logging.WARNING
             assert "torch runs small, which has no export: `sokkuri export` makes one" in record.getMessage()
+        else:
+            assert not caplog.records
         caplog.clear()
     give(made, model, "f32", speed={"bulk_over_torch": 3.0, "single_over_torch": 3.0})
     choose_backbone(settings, model).features(images)
     assert not caplog.records
+
+
+def test_exports_of_one_processor_are_compared_by_their_rates(
+    made: Path, model: ModelFolder, settings: Settings
+) -> None:
+    """What torch did beside them in runs of their own decides nothing, unless processors differ."""
+    rates = {"int8": (240.0, 150.0), "f32": (239.0, 104.0)}
+    for precision, (rate, torch_rate) in rates.items():
+        speed = {
+            "bulk_over_torch": rate / torch_rate,
+            "single_over_torch": 2.0,
+            "openvino": {"single_ms": 1.0, "bulk_per_second": rate},
+        }
+        give(made, model, precision, speed=speed)
+    exports_there = [Export.open(model, precision) for precision in ("f32", "int8")]
+    assert [export.precision for export in fastest_first(exports_there)] == ["int8", "f32"]
+    assert choose_backbone(settings, model).engine == "openvino-int8"
+    describe(model, "f32", speed=exports_there[0].manifest["speed"], processor={"kind": platform.machine()})
+    assert choose_backbone(settings, model).engine == "openvino-f32"
+
+
+def test_what_is_gone_is_told_with_what_helps_here(
+    made: Path, model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing could run the model a reindex would be refused: the line says how to get an export first."""
+    gone = partial(Export.of_space, model, "0" * 16)
+    assert refusal(gone, NotFound).endswith("or run `sokkuri reindex LIBRARY`")
+    monkeypatch.setattr(exports, "find_spec", lambda _: None)
+    with pytest.raises(NotFound) as caught:
+        gone()
+    assert str(caught.value).endswith(
+        "or pip install 'sokkuri[train]' (an export is made of what torch runs) and run "
+        "`sokkuri export small --precision int8` and `sokkuri reindex LIBRARY`"
+    )
+    give(made, model, "f32")
+    assert refusal(gone, NotFound).endswith("or run `sokkuri reindex LIBRARY`")
+    assert choose_backbone(settings, model).engine == "openvino-f32"
 
 
 def test_openvino_is_taken_where_it_is_asked_for(made: Path, model: ModelFolder, settings: Settings) -> None:

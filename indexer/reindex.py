@@ -33,7 +33,7 @@ from indexer.thumbnails import ThumbnailShelf
 from indexer.workplace import now
 from recommender.catalogue import Catalogue, FileRow, LibraryRows, PictureRow
 from recommender.embeddings import EmbeddingSpace
-from recommender.encoders import choose_backbone
+from recommender.encoders import choose_backbone, require_answerable
 from recommender.errors import BadLibrary, Corrupt, NoSnapshot
 from recommender.exports import ENGINE
 from recommender.images import Limits
@@ -112,7 +112,9 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             library = job.look()
             missing = _missing(settings, backbone.space, library, every_byte=options.full)
         with clock.stage("comparing"):
-            found = _Found.of(library, catalogue, _served(settings, catalogue))
+            served = _served(settings, catalogue)
+            _require_answers(settings, model, space, served)
+            found = _Found.of(library, catalogue, served)
         return _report(model, backbone, found, missing, clock)
     with EmbeddingTable.open(settings.home, backbone.space) as table:
         with clock.stage("scanning"), Embedder(backbone, table) as embedder:
@@ -128,6 +130,7 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
         with ExitStack() as opened:
             with clock.stage("comparing"):
                 served = _served(settings, catalogue)
+                _require_answers(settings, model, space, served)
                 found = _Found.of(library, catalogue, served)
                 bare = _content(settings, model, library, space)
                 source = _source(table, backbone.space, model)
@@ -143,6 +146,15 @@ def _reindex(settings: Settings, catalogue: Catalogue, root: Path, options: Rein
             unmark(snapshots / info.id)
         index = _index_told(snapshots / info.id, shared=content.index_of is not None)
         return replace(report, snapshot=info.id, index=index)
+
+
+def _require_answers(settings: Settings, model: ModelFolder, space: EmbeddingSpace, served: Snapshot | None) -> None:
+    """Raise EngineMissing where nothing here could answer from a new snapshot: its embeddings may all be there already.
+
+    In the space of what is served nothing gets worse, and its engine, torch perhaps, is not loaded for that.
+    """
+    if served is None or served.info.space != space.fingerprint:
+        require_answerable(settings, model.name, space.fingerprint)
 
 
 def _change_of_engine(settings: Settings, catalogue: Catalogue, model: ModelFolder, space: EmbeddingSpace) -> str:

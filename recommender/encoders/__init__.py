@@ -63,9 +63,8 @@ def choose_backbone(settings: Settings, folder: ModelFolder) -> Backbone:
 
     `auto` takes torch where there is a graphics card for it; else the fastest export that was measured to be faster
     than torch, on a processor with no instruction that this one lacks, else torch, and logs what is wrong with others;
-    where torch is not there, or cannot be loaded, any export that runs. Where torch is taken it is loaded, since it may
-    be there and not run; the network only when the first picture comes. Raises ModelError or Corrupt, EngineMissing
-    also where nothing here could answer from such a snapshot.
+    where torch is not installed, any export that runs. torch itself is loaded when the first picture comes, which also
+    tells whether it can be. Raises ModelError or Corrupt, EngineMissing also where nothing here could answer.
     """
     backbone, why, level = _chosen(settings, folder)
     if why:
@@ -82,22 +81,20 @@ def _chosen(settings: Settings, folder: ModelFolder) -> tuple[Backbone, str, int
     """Choose an engine; also return what to log of it, and as how grave."""
     _require_engine(settings)
     if settings.engine == "torch":
-        return _loadable_torch(folder, settings), "", logging.INFO
+        return _TorchWhenAsked(folder, settings), "", logging.INFO
     if settings.engine == "auto" and has_card():
-        return _loadable_torch(folder, settings), f"torch runs {folder.name} on a graphics card", logging.INFO
-    exports, unusable = _exports(folder)
-    trouble = list(unusable)
+        return _TorchWhenAsked(folder, settings), f"torch runs {folder.name} on a graphics card", logging.INFO
+    exports, trouble = _exports(folder)
     wants_faster = settings.engine == "auto" and has_torch()
     backbone = _first_that_runs(exports, folder, settings, trouble, paying=wants_faster)
-    if backbone is None and wants_faster:
-        try:
-            return _loadable_torch(folder, settings), *_why_torch(trouble, folder)
-        except EngineMissing as error:  # torch is there and does not run: as if it were not there
-            trouble = [*unusable, error]
-            backbone = _first_that_runs(exports, folder, settings, trouble, paying=False)
     if backbone:
         why = f"{backbone.engine} runs {folder.name}: {_told(trouble)}" if trouble else ""
         return backbone, why, logging.WARNING
+    if wants_faster and trouble:
+        return _TorchWhenAsked(folder, settings), f"torch runs {folder.name}: {_told(trouble)}", logging.WARNING
+    if wants_faster:
+        hint = f"torch runs {folder.name}, which has no export: `sokkuri export` makes one, {USUALLY_FASTER}"
+        return _TorchWhenAsked(folder, settings, hint), "", logging.INFO
     if settings.engine == "openvino":
         raise trouble[0] if trouble else NotFound(f"model {folder.name} has no export: {made_by(folder.name, DEFAULT)}")
     why = _told(trouble) or f"it has no export, and torch is not installed: {made_by(folder.name, DEFAULT)}"
@@ -116,20 +113,6 @@ def _first_that_runs(
         except SokkuriError as error:
             trouble.append(error)
     return None
-
-
-def _why_torch(trouble: Sequence[SokkuriError], folder: ModelFolder) -> tuple[str, int]:
-    """Say why torch runs a model, and no export does."""
-    if trouble:
-        return f"torch runs {folder.name}: {_told(trouble)}", logging.WARNING
-    hint = f"torch runs {folder.name}, which has no export: `sokkuri export` makes one, {USUALLY_FASTER}"
-    return hint, logging.WARNING
-
-
-def _loadable_torch(folder: ModelFolder, settings: Settings) -> Backbone:
-    """Return torch's engine, its network not opened yet. Raises EngineMissing where torch cannot be loaded."""
-    torch_backbone()
-    return _TorchWhenAsked(folder, settings)
 
 
 def _told(trouble: Sequence[SokkuriError]) -> str:
@@ -171,9 +154,15 @@ def _require_engine(settings: Settings) -> None:
 
 
 class _TorchWhenAsked:
-    """A model's own backbone, which is opened when the first picture comes: reading its weights takes seconds."""
+    """A model's own backbone, which is opened when the first picture comes: loading torch takes seconds.
 
-    def __init__(self, folder: ModelFolder, settings: Settings) -> None:
+    `hint` is what to tell then. Raises EngineMissing at once where torch is not installed.
+    """
+
+    def __init__(self, folder: ModelFolder, settings: Settings, hint: str = "") -> None:
+        if not has_torch():
+            raise _missing("torch")
+        self._hint = hint
         self.space = folder.space
         self.engine = f"torch-{folder.space.precision}"
         self._open = partial(_torch, folder, settings)
@@ -184,11 +173,13 @@ class _TorchWhenAsked:
         return self._loaded().features(images)
 
     def make_ready(self) -> None:
-        """Load the network. Raises EngineMissing or Corrupt."""
+        """Load torch and the network. Raises EngineMissing or Corrupt."""
         self._loaded().make_ready()
 
     def _loaded(self) -> Backbone:
         if self._opened is None:
+            if self._hint:
+                logger.warning(self._hint)
             self._opened = self._open()
         return self._opened
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench.exporting import exported
 from indexer.outcome import ReindexReport
+from recommender.errors import EngineMissing
 from recommender.modelfolder import ModelFolder
 from tests.indexer.homes import PICTURES, Home
 from tests.indexer.running import sokkuri
@@ -45,6 +46,23 @@ def test_a_change_of_engine_is_foretold(home: Home, monkeypatch: pytest.MonkeyPa
     real = other.reindex(accept=True)
     assert (real.engine, real.embedded) == ("openvino-f32", PICTURES + 1)
     assert (foretold(other).embedded, foretold(same).embedded) == (0, 1)
+
+
+def test_what_nothing_here_could_answer_from_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though every embedding is there already: before publishing, and by the dry run. In the former space it may be."""
+    exported(ModelFolder.open(home.settings.home / "models/tiny"), "f32", ())
+    home.with_settings(engine="openvino").reindex(accept=True)
+    before = home.published().info.id
+
+    def broken() -> None:
+        raise EngineMissing("torch cannot be loaded")
+
+    monkeypatch.setattr("recommender.encoders.torch_backbone", broken)
+    for dry_run in (True, False):
+        with pytest.raises(EngineMissing, match="torch cannot be loaded"):
+            home.with_settings(engine="torch").reindex(accept=True, dry_run=dry_run)
+    assert home.published().info.id == before
+    assert home.with_settings(engine="openvino").reindex().embedded == 0
 
 
 def test_what_will_be_taken_for_damaged_is_foretold(home: Home) -> None:

@@ -61,7 +61,10 @@ def test_reindexing_before_training_is_one_line(tmp_path: Path) -> None:
     assert "run `sokkuri train LIBRARY`" in world.run("models").line
     assert not world.home.exists()
     assert "run `sokkuri train LIBRARY`" in world.run("reindex", world.library).line
-    assert "run `sokkuri reindex LIBRARY`" in world.run("ask", world.library / "show-0/hero-0/0.png").line
+    assert (
+        "run `sokkuri train LIBRARY` and `sokkuri reindex LIBRARY`"
+        in world.run("ask", world.library / "show-0/hero-0/0.png").line
+    )
 
 
 def _make(root: Path, *names: str) -> Path:

@@ -324,41 +324,26 @@ def test_without_torch_and_an_export_nothing_runs(
     assert "pip install 'sokkuri[train]' (an export is made of what torch runs) and run `sokkuri export small" in line
 
 
-def test_torch_that_is_there_and_does_not_load_is_as_if_it_were_not(
-    made: Path,
-    model: ModelFolder,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_torch_that_is_there_and_does_not_load_is_one_line(
+    made: Path, model: ModelFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is found before any work: an export that does not pay is taken, and where none runs one line says both."""
+    """It is found when the first picture comes, or whoever publishes asks whether answers could be given."""
     (forbidden := made.parent / "broken" / "torch").mkdir(parents=True, exist_ok=True)
     (forbidden / "__init__.py").write_text("raise ImportError('libtorch.so: cannot open shared object file')\n")
     monkeypatch.syspath_prepend(forbidden.parent)
     for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "recommender.encoders.torch_encoder")
-    for engine, told in (
-        ("torch", "torch cannot be loaded (libtorch.so"),
-        ("auto", "nothing here can run model small"),
-    ):
-        chosen = replace(settings, engine=engine)
-        line = refusal(partial(choose_backbone, chosen, model), EngineMissing)
-        assert told in line
-        assert "libtorch.so: cannot open shared object file" in line
+    for engine in ("torch", "auto"):
+        backbone = choose_backbone(replace(settings, engine=engine), model)
+        line = refusal(partial(backbone.features, [decode(picture(0))]), EngineMissing)
+        assert "torch cannot be loaded (libtorch.so: cannot open shared object file)" in line
+        assert "sokkuri[train]" in line
     with monkeypatch.context() as patched:
         patched.setattr(encoders, "DRIVERS", (made,))
         assert not has_card()
-    assert "libtorch.so" in refusal(
-        partial(require_answerable, settings, "small", model.space.fingerprint), EngineMissing
-    )
-    give(made, model, "f32", speed={"bulk_over_torch": 0.5, "single_over_torch": 0.5})
-    assert choose_backbone(settings, model).engine == "openvino-f32"
-    assert "torch cannot be loaded" in caplog.text
-    monkeypatch.setitem(sys.modules, "recommender.encoders.openvino_encoder", None)
-    line = refusal(partial(choose_backbone, settings, model), EngineMissing)
-    assert "torch cannot be loaded" in line
-    assert "openvino cannot be loaded" in line
+    asked = partial(require_answerable, settings, "small", model.space.fingerprint)
+    assert "libtorch.so" in refusal(asked, EngineMissing)
 
 
 def test_an_engine_that_does_not_load_answers_nothing(
@@ -391,7 +376,7 @@ def test_torch_is_not_loaded_where_an_export_serves(made: Path, model: ModelFold
 def test_who_runs_by_torch_hears_once_of_exports(
     made: Path, model: ModelFolder, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the engine is chosen, though no picture may be new, unless torch was asked for, or there is an export."""
+    """When the first picture goes through torch, unless torch was asked for, or there is an export."""
     images = [decode(picture(0))]
     for chosen in (settings, replace(settings, engine="torch")):
         backbone = choose_backbone(chosen, model)
